@@ -1,0 +1,6 @@
+# src/base: the ground floor: knows nothing of events, rules or Postgres
+libnudged_a_SOURCES += \
+	src/base/err.c src/base/err.h \
+	src/base/mem.c src/base/mem.h \
+	src/base/str.c src/base/str.h \
+	src/base/log.c src/base/log.h

@@ -1,0 +1,57 @@
+#ifndef BASE_STR_H
+#define BASE_STR_H
+/*
+ * Text: `struct span` borrows, `struct buf` owns and grows.
+ *
+ * A span is text that somebody else owns, not ended by NUL; who owns it and how long it is valid is
+ * said where the span stands.  {NULL, 0} is "no text"; a span with p != NULL and n == 0 is empty text.
+ * A buf is zero-initialised, grows as it is written to, and is freed with buf_free; its bytes are
+ * always followed by a NUL that does not count.  Neither can fail.
+ */
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct span {
+	const char *p;
+	size_t n;
+};
+
+#define SPAN(lit) ((struct span){ (lit), sizeof(lit) - 1 })
+#define SPAN_ARG(s) (int)(s).n, (s).n ? (s).p : "" /* for "%.*s" */
+
+struct span span_of(const char *s); /* NULL gives no text */
+bool span_eq(struct span a, struct span b);
+bool span_is(struct span a, const char *s);
+bool span_starts(struct span a, const char *prefix);
+/* Order of bytes, shorter first when one is the other's beginning: for qsort and bsearch. */
+int span_cmp(struct span a, struct span b);
+/* FNV-1a: for hash tables inside one process, not for anything an attacker can aim at for gain. */
+uint32_t span_hash(struct span a);
+/* Takes blanks (space, tab, CR, LF) off both ends. */
+struct span span_trim(struct span a);
+/* Decimal digits with optional sign, whole span; false when it is not a number or out of range. */
+bool span_to_i64(struct span a, int64_t *ret) MUST_CHECK;
+
+struct buf {
+	char *p;
+	size_t n;   /* bytes written */
+	size_t cap; /* bytes allocated */
+};
+
+/* Room for `more` bytes behind the written ones; returns where they begin. */
+char *buf_reserve(struct buf *b, size_t more);
+void buf_add(struct buf *b, const void *p, size_t n);
+void buf_span(struct buf *b, struct span s);
+void buf_str(struct buf *b, const char *s);
+void buf_char(struct buf *b, char c);
+void buf_int(struct buf *b, int64_t v); /* decimal, without printf */
+void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Empty again; the memory stays. */
+void buf_clear(struct buf *b);
+void buf_free(struct buf *b);
+struct span buf_as_span(const struct buf *b); /* valid until the next write */
+
+#endif

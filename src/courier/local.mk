@@ -1,0 +1,1 @@
+# src/courier: see README.md beside this file

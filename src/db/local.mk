@@ -1,0 +1,1 @@
+# src/db: see README.md beside this file

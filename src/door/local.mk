@@ -1,0 +1,1 @@
+# src/door: see README.md beside this file

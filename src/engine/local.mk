@@ -1,0 +1,1 @@
+# src/engine: see README.md beside this file

@@ -1,0 +1,1 @@
+# src/intake: see README.md beside this file

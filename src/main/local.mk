@@ -1,0 +1,1 @@
+# src/main: see README.md beside this file

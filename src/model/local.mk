@@ -1,0 +1,1 @@
+# src/model: see README.md beside this file

@@ -1,0 +1,1 @@
+# src/store: see README.md beside this file
