@@ -107,8 +107,9 @@ void log_line(enum log_level level, const struct log_ctx *ctx, const char *fmt, 
 		gmtime_r(&t.tv_sec, &tm);
 		n = strftime(line, sizeof line, "ts=%Y-%m-%dT%H:%M:%S", &tm);
 		n += (size_t)snprintf(line + n, sizeof line - n,
-			".%03ldZ level=%s program=%s pid=%d room=%s%s%.39s msg=\"", t.tv_nsec / 1000000,
-			log_level_name(level), log_program, (int)getpid(), room, *id ? " id=" : "", id);
+			".%03ldZ level=%s program=%s pid=%d room=%s%s%.39s msg=\"",
+			t.tv_nsec / 1000000, log_level_name(level), log_program, (int)getpid(),
+			room, *id ? " id=" : "", id);
 		n = log_put(line, n, sizeof line - 2, text, true);
 		line[n++] = '"';
 	}

@@ -73,7 +73,8 @@ bool span_to_i64(struct span a, int64_t *ret)
 		if (a.p[i] < '0' || a.p[i] > '9')
 			return false;
 		/* counts down, so that the smallest number has no special case */
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, a.p[i] - '0', &v))
+		if (__builtin_mul_overflow(v, 10, &v) ||
+			__builtin_sub_overflow(v, a.p[i] - '0', &v))
 			return false;
 	}
 	if (!minus && v == INT64_MIN)

@@ -22,7 +22,7 @@ enum shop_scope {
 
 struct shop_token {
 	uint8_t hash[SHOP_HASH_BYTES]; /* SHA-256 of the bearer token; compare in constant time */
-	unsigned scopes;	       /* enum shop_scope bits */
+	unsigned scopes;               /* enum shop_scope bits */
 };
 
 /* A stretch of working time within one day, in minutes since local midnight: [from, to). */
@@ -33,19 +33,19 @@ struct shop_span {
 
 struct shop_day {
 	struct shop_span spans[SHOP_SPANS_MOST]; /* in order, not overlapping */
-	size_t nspans;				 /* 0 = nobody works */
+	size_t nspans;                           /* 0 = nobody works */
 };
 
 /* A `[calendar NAME]` section. */
 struct shop_calendar {
 	const char *name;
 	struct shop_day days[SHOP_DAYS]; /* 0 = Monday */
-	const int32_t *holidays;	 /* days since 1970-01-01, ascending; nobody works */
+	const int32_t *holidays;         /* days since 1970-01-01, ascending; nobody works */
 	size_t nholidays;
 };
 
 struct shop {
-	const char *id;	  /* section name: what events, topics and tables call the store */
+	const char *id;   /* section name: what events, topics and tables call the store */
 	const char *base; /* customer base: stores of one base share cards; default: the id */
 	const char *zone; /* IANA zone of the store and of customers without one: "Europe/Berlin" */
 	const char *lang; /* language of customers without one: "en" */

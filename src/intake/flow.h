@@ -1,0 +1,84 @@
+#ifndef INTAKE_FLOW_H
+#define INTAKE_FLOW_H
+/*
+ * The flow of batches: events from the doors, due timers and inbox rows -> cards -> engine -> commit -> receipts.
+ * Knows only `struct store` and the engine; no sockets, no libevent, no SQL.
+ *
+ * A door fills a ticket (its events admitted by intake/admit) and hands it over with flow_submit; when all its
+ * events are settled, i.e. committed or kept aside, `done` is called once, from flow_turn or from a store's
+ * answer, never from inside flow_submit.  The ticket and its events are lent until then.
+ * The host calls flow_turn at the end of each turn of its loop (it forms batches on idle lanes and never
+ * blocks), and again at flow_next_us at the latest.  After a commit `poke` tells the host which couriers have
+ * work.  Order: events of one ticket, and tickets of one door connection, are judged in the order submitted
+ * when they are about the same customer.
+ */
+#include "base/err.h"
+#include "model/event.h"
+
+struct flow;
+struct judge;
+struct judge_env;
+struct store;
+
+struct event_ticket {
+	struct shop_event *events;
+	size_t n;
+	void (*done)(struct event_ticket *); /* all events have their status; or `lost` */
+	void *owner;
+	size_t pending;   /* the flow's */
+	bool late;        /* not settled in time (2 s): answer 503; some may have been committed */
+	bool detached;    /* the flow's: answered as late, events still in flight */
+	int64_t since_us; /* the flow's: boot clock at submit */
+};
+
+struct flow_limits {
+	size_t batch;        /* most events in one batch: 200 */
+	size_t queue_events; /* most unsettled events: 5,000 */
+	size_t queue_bytes;  /* 32 MiB */
+	size_t due;          /* most due chains taken at a time: 200 */
+	unsigned catch_up;   /* overdue chains per second over all engines: 2,000 */
+	int64_t late_us;     /* a ticket not settled after this is answered `late`: 2 s */
+	int64_t poll_us;     /* longest sleep between looks for due work: 500 ms */
+};
+void flow_limits_default(struct flow_limits *ret);
+
+struct flow_host {
+	int64_t (*boot_us)(void *arg); /* CLOCK_BOOTTIME: for waiting, never for deciding */
+	int64_t (*wall_us)(void *arg); /* CLOCK_REALTIME: received_us */
+	void (*poke)(
+		void *arg, unsigned channels); /* bit per message_channel that has new messages */
+	void (*turn)(
+		void *arg); /* something is to be done at the end of this turn: call flow_turn */
+	void (*committed)(
+		void *arg, const struct batch *b, int64_t took_us); /* for metrics; may be NULL */
+	void *arg;
+};
+
+/* env is copied; its shops and staff are lent for the flow's life (or until flow_reconfigure). */
+struct flow *flow_open(struct store *store, const struct judge_env *env,
+	const struct flow_limits *limits, const struct flow_host *host);
+/* May one more ticket with so many events and bytes come?  false: answer 429 or do not read. */
+bool flow_has_room(const struct flow *f, size_t events, size_t bytes);
+/* Is the database there and a rule set loaded?  false: answer 503. */
+bool flow_is_ready(const struct flow *f, const char **ret_why);
+void flow_submit(struct flow *f, struct event_ticket *t);
+/* Something may be due now: another engine, a courier or the API said so. */
+void flow_poke(struct flow *f);
+void flow_turn(struct flow *f);
+/* When flow_turn must be called again at the latest (boot clock). */
+int64_t flow_next_us(const struct flow *f);
+
+struct flow_stats {
+	uint64_t events, duplicates, conflicts, quarantined, batches, due_chains, held_back,
+		retries, lost;
+	size_t queued, queued_bytes;
+	int64_t oldest_due_us; /* lag of the oldest due chain seen at the last poll, 0: none */
+};
+void flow_stats(const struct flow *f, struct flow_stats *ret);
+
+/* Takes nothing new; `is_idle` turns true when all tickets are answered and no lane is busy. */
+void flow_drain(struct flow *f);
+bool flow_is_idle(const struct flow *f);
+void flow_close(struct flow *f);
+
+#endif

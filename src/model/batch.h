@@ -1,0 +1,170 @@
+#ifndef MODEL_BATCH_H
+#define MODEL_BATCH_H
+/*
+ * A batch: what is judged and committed together, in one transaction.
+ *
+ * The flow makes it, the store fills what it knows (load), the engine judges it (effects gathered in the
+ * same structs), the store writes it (save).  Everything lives in the batch's arena and goes with it.
+ * A visit is one customer's part of a batch: his card is locked from load to commit.
+ *
+ * Who fills what:
+ *   flow    kind, limit, types, visits with customer and events (BATCH_EVENTS), aside
+ *   load    now_us, id_next, set_id; per visit: state, card, chains, orders, tasks, lasts, status of events;
+ *           for BATCH_DUE also the visits themselves (customers with due chains, tasks or inbox rows)
+ *   engine  seq and verdicts of events, everything marked new/changed/ended, the effect lists
+ *   save    writes and commits
+ */
+#include "base/mem.h"
+#include "model/chain.h"
+#include "model/customer.h"
+#include "model/event.h"
+#include "model/message.h"
+#include "model/order.h"
+#include "model/task.h"
+
+enum batch_kind {
+	BATCH_EVENTS, /* events that came in; customers are named */
+	BATCH_DUE,    /* due chains, passed deadlines, inbox rows: the store picks the customers */
+};
+
+enum visit_state {
+	VISIT_READY, /* locked and read: may be judged */
+	VISIT_BUSY,  /* somebody else holds the card: left out, comes again */
+	VISIT_STALE, /* merged, gone, or identity_version moved: identify again */
+	VISIT_LEFT,  /* judging had no time for him: untouched, nothing of his is saved */
+};
+
+/* A line on the customer's card, from note(). */
+struct visit_note {
+	struct span text, rule;
+	int64_t at_us, seq, chain;
+};
+/* One change of consent, with the event as proof. */
+struct visit_consent {
+	struct span channel; /* "email" */
+	bool given;
+	struct span source; /* what said so: rule name, event type */
+	int64_t at_us, seq;
+};
+/* An address that nothing may be sent to any more. */
+struct visit_suppression {
+	enum message_channel channel;
+	struct span address; /* as on the card */
+	struct span reason;  /* "unsubscribed", "bounced", "complained" */
+	int64_t at_us;
+};
+/* What happened to a message, told by an event (message.delivered ...): moves its row. */
+struct visit_outcome {
+	int64_t message;
+	struct span word; /* "delivered", "opened", "clicked", "replied", "bounced", ... */
+	int64_t at_us;
+};
+/* A rule that broke on a pair, or a suspension. */
+struct visit_rule_fault {
+	struct span rule, text; /* text: file, line, error, values read */
+	int64_t seq, chain;
+	bool failed; /* false: it ran well; counted for "20 of the last 50" only when the state changes */
+};
+
+struct visit {
+	int64_t customer;
+	int64_t identity_version; /* what the identity cache believes; -1: does not know */
+	enum visit_state state;
+	struct customer *card;
+
+	struct shop_event *
+		*events; /* in order; emitted and inbox events are put in by the engine / load */
+	size_t n_events, cap_events;
+	struct chain **chains; /* all live ones, oldest first; new ones behind */
+	size_t n_chains, cap_chains;
+	struct order **orders; /* those that events of this batch name, plus new ones */
+	size_t n_orders, cap_orders;
+	struct task **tasks; /* due ones, those that inbox rows name, plus new ones */
+	size_t n_tasks, cap_tasks;
+	struct rule_last **lasts;
+	size_t n_lasts, cap_lasts;
+
+	/* effects beside the marks above */
+	struct message **messages;
+	size_t n_messages, cap_messages;
+	struct order_status **statuses;
+	size_t n_statuses, cap_statuses;
+	struct visit_note **notes;
+	size_t n_notes, cap_notes;
+	struct visit_consent **consents;
+	size_t n_consents, cap_consents;
+	struct visit_suppression **suppressions;
+	size_t n_suppressions, cap_suppressions;
+	struct visit_outcome **outcomes;
+	size_t n_outcomes, cap_outcomes;
+	struct visit_rule_fault **faults;
+	size_t n_faults, cap_faults;
+	struct identity *identities; /* to be attached to this card, if nobody has them */
+	size_t n_identities, cap_identities;
+	int64_t *
+		withdraw; /* chains that were ended: what they wrote and nobody took is withdrawn */
+	size_t n_withdraw, cap_withdraw;
+
+	void *engine; /* the engine's own state of this customer during the judging */
+	void *flow;   /* the flow's queue of this customer */
+};
+
+struct batch {
+	struct arena arena;
+	enum batch_kind kind;
+	size_t limit; /* BATCH_DUE: most due chains */
+	struct span *
+		types; /* types of its events, each with its patterns ("order.placed", "order.*", "*") */
+	size_t n_types, cap_types;
+	struct visit **visits; /* sorted by customer */
+	size_t n_visits, cap_visits;
+	struct shop_event **aside; /* quarantined on arrival or conflicting: kept, never judged */
+	size_t n_aside, cap_aside;
+
+	int64_t now_us; /* the database's clock at load */
+	int64_t id_next; /* the next free number for events (seq), chains, messages, tasks; rises over all batches */
+	int64_t set_id;           /* the rule set that is current in the database */
+	int64_t switches_version; /* of suspended rules and pairs set aside (model/switches.h) */
+	int64_t next_due_us; /* BATCH_DUE: the earliest wake-up that was not taken; TIME_NONE: none known */
+	bool more_due; /* BATCH_DUE: there was more than the limit */
+};
+
+/* Appends to one of the arena arrays of a visit or batch: BATCH_PUSH(a, v->notes, v->n_notes, v->cap_notes) = x; */
+#define BATCH_PUSH(arena, array, n, cap)                                                           \
+	((array) = batch_grow((arena), (array), (n), &(cap), sizeof *(array)), (array)[(n)++])
+void *batch_grow(struct arena *a, void *array, size_t n, size_t *cap, size_t size);
+
+/* What the engine asks in the middle of judging; the store answers into the same struct. */
+enum query_kind {
+	QUERY_COUNT,  /* how many events of the types -> count, last_us */
+	QUERY_EVENTS, /* those events themselves, newest first, at most limit -> rows */
+	QUERY_ORDERS, /* the customer's orders, newest first, at most limit -> orders */
+	QUERY_TEXT,   /* a rule text by hash -> text (bundle JSON); TEXT {NULL,0}: not there */
+};
+struct query_row {
+	struct span id, type, data;
+	int64_t time_us, seq;
+};
+struct query {
+	enum query_kind kind;
+	int64_t customer;
+	const struct shop *shop; /* QUERY_ORDERS, QUERY_EVENTS: only of this store; NULL: all */
+	struct span *types;      /* types or patterns; none: all */
+	size_t n_types;
+	int64_t since_us;     /* time_us >= this; TIME_NONE: from the beginning */
+	int64_t before_seq;   /* seq < this: what this batch itself judged is known to the engine */
+	struct span order_id; /* QUERY_ORDERS: only this one; may be empty */
+	size_t limit;         /* at most 10,000 */
+	struct span hash;     /* QUERY_TEXT */
+	/* answer, in the batch's arena */
+	int64_t count;
+	int64_t last_us; /* time of the newest; TIME_NONE: none */
+	struct query_row *rows;
+	size_t n_rows;
+	struct order **orders;
+	size_t n_orders;
+	struct span text;
+	int level;
+};
+
+#endif
