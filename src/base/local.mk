@@ -3,4 +3,5 @@ libnudged_a_SOURCES += \
 	src/base/err.c src/base/err.h \
 	src/base/mem.c src/base/mem.h \
 	src/base/str.c src/base/str.h \
-	src/base/log.c src/base/log.h
+	src/base/log.c src/base/log.h \
+	src/base/json.c src/base/json_walk.c src/base/json.h

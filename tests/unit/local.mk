@@ -1,0 +1,6 @@
+# tests/unit: one cmocka program per pure room
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/json_test
+tests_unit_json_test_SOURCES = tests/unit/json_test.c
+TESTS += tests/unit/json_test
+endif
