@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "model/event.h"
 
+struct batch;
 struct flow;
 struct judge;
 struct judge_env;

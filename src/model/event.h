@@ -22,8 +22,7 @@ enum identity_kind {
 	IDENTITY_ORDER = 5,     /* "store/order id" */
 	IDENTITY_PARCEL = 6,    /* "store/tracking number" */
 	IDENTITY_HIDDEN = 7,    /* "store/0".."store/63": cards of events about nobody */
-	IDENTITY_CUSTOMER =
-		8, /* our own customer number, decimal: from the API and the inbox; never stored */
+	IDENTITY_CUSTOMER = 8, /* our own number, decimal: from the API and the inbox; not stored */
 };
 struct identity {
 	enum identity_kind kind;
