@@ -5,3 +5,7 @@ libnudged_a_SOURCES += \
 	src/base/str.c src/base/str.h \
 	src/base/log.c src/base/log.h \
 	src/base/json.c src/base/json_walk.c src/base/json.h
+libnudged_a_SOURCES += \
+	src/base/suggest.c src/base/suggest.h \
+	src/base/conf_value.c src/base/conf_value.h \
+	src/base/conf.c src/base/conf.h

@@ -4,3 +4,8 @@ check_PROGRAMS += tests/unit/json_test
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
 TESTS += tests/unit/json_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/conf_test
+tests_unit_conf_test_SOURCES = tests/unit/conf_test.c
+TESTS += tests/unit/conf_test
+endif
