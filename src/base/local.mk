@@ -9,3 +9,4 @@ libnudged_a_SOURCES += \
 	src/base/suggest.c src/base/suggest.h \
 	src/base/conf_value.c src/base/conf_value.h \
 	src/base/conf.c src/base/conf.h
+libnudged_a_SOURCES += src/base/clock.c src/base/clock.h src/base/now.c src/base/now.h

@@ -9,3 +9,8 @@ check_PROGRAMS += tests/unit/conf_test
 tests_unit_conf_test_SOURCES = tests/unit/conf_test.c
 TESTS += tests/unit/conf_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/clock_test
+tests_unit_clock_test_SOURCES = tests/unit/clock_test.c
+TESTS += tests/unit/clock_test
+endif
