@@ -10,3 +10,5 @@ libnudged_a_SOURCES += \
 	src/base/conf_value.c src/base/conf_value.h \
 	src/base/conf.c src/base/conf.h
 libnudged_a_SOURCES += src/base/clock.c src/base/clock.h src/base/now.c src/base/now.h
+libnudged_a_SOURCES += src/base/hash.c src/base/hash.h
+libnudged_a_SOURCES += src/base/phone.cc src/base/phone.h

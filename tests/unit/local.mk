@@ -14,3 +14,13 @@ check_PROGRAMS += tests/unit/clock_test
 tests_unit_clock_test_SOURCES = tests/unit/clock_test.c
 TESTS += tests/unit/clock_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/hash_test
+tests_unit_hash_test_SOURCES = tests/unit/hash_test.c
+TESTS += tests/unit/hash_test
+endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/phone_test
+tests_unit_phone_test_SOURCES = tests/unit/phone_test.c
+TESTS += tests/unit/phone_test
+endif
