@@ -29,14 +29,14 @@ enum { CONF_LINE_MOST = 16000, CONF_NAME_MOST = 40, CONF_FILE_MOST = 16 << 20 };
 struct conf_entry {
 	const struct conf_key *key;
 	const char *text; /* as written; the default's when line is 0 */
-	int line;	  /* where; 0 = default */
+	int line;         /* where; 0 = default */
 };
 
 struct conf_instance {
 	const struct conf_section *section;
 	const char *name; /* "" of a fixed section */
 	void *data;
-	int line;		    /* of [section]; 0 = not in the file */
+	int line;                   /* of [section]; 0 = not in the file */
 	struct conf_entry *entries; /* one per option of the section, in their order */
 	size_t nentries;
 };
@@ -56,10 +56,10 @@ struct conf {
 struct conf_reader {
 	struct conf *c;
 	const char *rest; /* of the file's text */
-	int line;	  /* the one that libinih has now */
-	bool waiting;	  /* it must lead to a call of the handler */
-	bool continued;	  /* it begins with a blank */
-	bool skipping;	  /* in a section that is not known */
+	int line;         /* the one that libinih has now */
+	bool waiting;     /* it must lead to a call of the handler */
+	bool continued;   /* it begins with a blank */
+	bool skipping;    /* in a section that is not known */
 	bool refused; /* the last option or section was a mistake: what goes on with it is none */
 	struct conf_instance *in;   /* the section, NULL before the first */
 	struct conf_entry *current; /* the option that a continuation line belongs to */

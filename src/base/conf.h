@@ -39,8 +39,8 @@ enum conf_type {
 };
 
 enum conf_flag {
-	CONF_FIXED = 1 << 0,	/* a change takes effect at restart only */
-	CONF_HIDDEN = 1 << 1,	/* shown as ***, like a CONF_SECRET */
+	CONF_FIXED = 1 << 0,    /* a change takes effect at restart only */
+	CONF_HIDDEN = 1 << 1,   /* shown as ***, like a CONF_SECRET */
 	CONF_REQUIRED = 1 << 2, /* of a named section: must be given */
 };
 
@@ -53,10 +53,10 @@ struct conf_key {
 	const char *section;
 	const char *name;
 	enum conf_type type;
-	size_t offset;		  /* in the fixed struct, or in the struct of a named section */
-	unsigned flags;		  /* enum conf_flag */
-	const char *value;	  /* the default */
-	int64_t min, max;	  /* of numbers, in their unit; both 0 = any that is not negative */
+	size_t offset;            /* in the fixed struct, or in the struct of a named section */
+	unsigned flags;           /* enum conf_flag */
+	const char *value;        /* the default */
+	int64_t min, max;         /* of numbers, in their unit; both 0 = any that is not negative */
 	const char *const *words; /* of CONF_ENUM, ends with NULL */
 	/* Of a string, secret or each item of a list, when it is not empty; may be NULL.  False: the error
 	 * says what is wrong with the text, which is put before it. */
@@ -73,7 +73,7 @@ struct conf_section {
 
 struct conf_schema {
 	const struct conf_section *sections; /* ends with a zero row */
-	const struct conf_key *keys;	     /* grouped by section, ends with a zero row */
+	const struct conf_key *keys;         /* grouped by section, ends with a zero row */
 };
 
 struct conf;

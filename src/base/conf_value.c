@@ -126,7 +126,7 @@ const char *conf_type_name(enum conf_type type)
 void conf_value_show(enum conf_type type, int64_t value, struct buf *out)
 {
 	const struct conf_unit *u = type == CONF_DURATION ? conf_durations
-				    : type == CONF_SIZE	  ? conf_sizes
+				    : type == CONF_SIZE   ? conf_sizes
 							  : NULL;
 
 	if (u && value)
@@ -191,7 +191,7 @@ static bool conf_parse_word(const struct conf_key *key, const char *text, int *a
 			return true;
 		}
 		buf_printf(&b, "%s%s",
-			i == 0		    ? ""
+			i == 0              ? ""
 			: key->words[i + 1] ? ", "
 					    : " or ",
 			key->words[i]);

@@ -8,6 +8,9 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/conf_test
 tests_unit_conf_test_SOURCES = tests/unit/conf_test.c
 TESTS += tests/unit/conf_test
+check_PROGRAMS += tests/unit/settings_test
+tests_unit_settings_test_SOURCES = tests/unit/settings_test.c
+TESTS += tests/unit/settings_test
 endif
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/clock_test
