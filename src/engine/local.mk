@@ -1,2 +1,3 @@
 # src/engine: see README.md beside this file
-libnudged_a_SOURCES += src/engine/vocabulary.h src/engine/card.h
+libnudged_a_SOURCES += src/engine/field.c src/engine/field.h src/engine/vocabulary.c src/engine/vocabulary.h src/engine/card.h
+EXTRA_DIST += lua/vocabulary.lua

@@ -27,3 +27,8 @@ check_PROGRAMS += tests/unit/phone_test
 tests_unit_phone_test_SOURCES = tests/unit/phone_test.c
 TESTS += tests/unit/phone_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/vocabulary_test
+tests_unit_vocabulary_test_SOURCES = tests/unit/vocabulary_test.c
+TESTS += tests/unit/vocabulary_test
+endif
