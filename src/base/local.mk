@@ -12,3 +12,4 @@ libnudged_a_SOURCES += \
 libnudged_a_SOURCES += src/base/clock.c src/base/clock.h src/base/now.c src/base/now.h
 libnudged_a_SOURCES += src/base/hash.c src/base/hash.h
 libnudged_a_SOURCES += src/base/phone.cc src/base/phone.h
+libnudged_a_SOURCES += src/base/map.c src/base/map.h

@@ -5,7 +5,7 @@
  * Knows only `struct store` and the engine; no sockets, no libevent, no SQL.
  *
  * A door fills a ticket (its events admitted by intake/admit) and hands it over with flow_submit; when all its
- * events are settled, i.e. committed or kept aside, `done` is called once, from flow_turn or from a store's
+ * events are settled, i.e. committed, kept aside or dropped as late, `done` is called once, from flow_turn or from a store's
  * answer, never from inside flow_submit.  The ticket and its events are lent until then.
  * The host calls flow_turn at the end of each turn of its loop (it forms batches on idle lanes and never
  * blocks), and again at flow_next_us at the latest.  After a commit `poke` tells the host which couriers have
@@ -24,12 +24,18 @@ struct store;
 struct event_ticket {
 	struct shop_event *events;
 	size_t n;
-	void (*done)(struct event_ticket *); /* all events have their status; or `lost` */
+	/* All events have their status (EVENT_NEW: dropped, because it was late).  Once. */
+	void (*done)(struct event_ticket *);
+	/* Not settled within flow_limits.late_us: answer 503 now, keep the memory until `done`; some may
+	 * have been committed.  NULL: the door can wait (MQTT).  At most once, before done. */
+	void (*late)(struct event_ticket *);
 	void *owner;
-	size_t pending;   /* the flow's */
-	bool late;        /* not settled in time (2 s): answer 503; some may have been committed */
-	bool detached;    /* the flow's: answered as late, events still in flight */
-	int64_t since_us; /* the flow's: boot clock at submit */
+	/* the flow's own */
+	size_t pending; /* events without status */
+	size_t bytes;
+	int64_t since_us; /* boot clock at submit */
+	bool is_late;
+	TAILQ_ENTRY(event_ticket) link;
 };
 
 struct flow_limits {

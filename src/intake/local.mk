@@ -1,1 +1,5 @@
-# src/intake: see README.md beside this file
+# src/intake: from admitted events to a committed batch; knows struct store and the engine, no sockets, no SQL
+libnudged_a_SOURCES += \
+	src/intake/who.c src/intake/who.h \
+	src/intake/flow.c src/intake/flow.h src/intake/flow_int.h \
+	src/intake/flow_who.c src/intake/flow_lane.c

@@ -131,7 +131,7 @@ struct batch {
 
 /* Appends to one of the arena arrays of a visit or batch: BATCH_PUSH(a, v->notes, v->n_notes, v->cap_notes) = x; */
 #define BATCH_PUSH(arena, array, n, cap)                                                           \
-	((array) = batch_grow((arena), (array), (n), &(cap), sizeof *(array)), (array)[(n)++])
+	(*((array) = batch_grow((arena), (array), (n), &(cap), sizeof *(array)), &(array)[(n)++]))
 void *batch_grow(struct arena *a, void *array, size_t n, size_t *cap, size_t size);
 
 /* What the engine asks in the middle of judging; the store answers into the same struct. */

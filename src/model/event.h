@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct shop;
 
@@ -40,6 +41,7 @@ enum event_origin {
 enum event_status { EVENT_NEW, EVENT_ACCEPTED, EVENT_DUPLICATE, EVENT_CONFLICT, EVENT_QUARANTINED };
 const char *event_status_name(enum event_status s); /* "new", "accepted", ... */
 
+struct flow_customer;
 struct event_ticket; /* intake: who is answered when the event is settled */
 
 struct shop_event {
@@ -67,7 +69,12 @@ struct shop_event {
 	int64_t cause_chain;  /* chain that emitted it, or 0 */
 	struct span verdicts; /* JSON array: one object per subscribed rule; set by the engine */
 	struct event_ticket *ticket;
+	/* the flow's own: where it stands */
+	TAILQ_ENTRY(shop_event) link;
+	struct flow_customer *queue; /* the customer queue it stands in, or NULL */
+	int place;                   /* enum flow_place */
 };
+TAILQ_HEAD(shop_event_list, shop_event);
 
 /* The text type pattern of rules: "order.placed" equals itself, "order.*" begins with "order.", "*" is all. */
 bool event_type_matches(struct span pattern, struct span type);

@@ -1,0 +1,420 @@
+/*
+ * flow.c: tickets, queues and the turn.
+ *
+ * Everything waits in a list of its own kind: events whose customer is unknown, a queue per customer, events kept
+ * aside.  flow_turn looks at the lanes that are idle and gives each the most urgent work there is; what came in
+ * while all lanes were busy makes the next batch, so batches grow with the load and no timer delays an event.
+ * Failures put events back where they came from (at the head of the customer's queue): the keys in the database
+ * decide what had been committed, so a batch needs no identity of its own over a retry.
+ *
+ * Not done: sharding customers over lanes (batches shrink), waiting locks (one frozen process would stop
+ * everybody), a queue in front of the flow (the doors stop reading instead).
+ */
+#include "intake/flow.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "intake/flow_int.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FLOW_WHO_MOST = 200000 };
+
+void flow_limits_default(struct flow_limits *ret)
+{
+	*ret = (struct flow_limits){ .batch = 200,
+		.queue_events = 5000,
+		.queue_bytes = 32 << 20,
+		.due = 200,
+		.catch_up = 2000,
+		.late_us = 2000000,
+		.poll_us = 500000 };
+}
+
+int64_t flow_boot_us(const struct flow *f)
+{
+	return f->host.boot_us(f->host.arg);
+}
+
+struct span flow_base_of(const struct shop_event *e)
+{
+	return span_of(e->shop->base);
+}
+
+struct flow *flow_open(struct store *store, const struct judge_env *env,
+	const struct flow_limits *limits, const struct flow_host *host)
+{
+	struct flow *f = xcalloc(1, sizeof *f);
+
+	assert(store->n_lanes >= 1 && store->n_lanes <= FLOW_LANES_MOST);
+	f->store = store;
+	f->env = *env;
+	f->limits = *limits;
+	f->host = *host;
+	f->lc = (struct log_ctx){ .room = "flow" };
+	f->want_set = true;
+	f->who = who_new(FLOW_WHO_MOST);
+	TAILQ_INIT(&f->unknown);
+	TAILQ_INIT(&f->aside);
+	TAILQ_INIT(&f->ready);
+	TAILQ_INIT(&f->tickets);
+	f->n_lanes = store->n_lanes;
+	for (int i = 0; i < f->n_lanes; i++) {
+		struct flow_lane *l = &f->lanes[i];
+
+		l->flow = f;
+		l->number = i;
+		l->lc = f->lc;
+		snprintf(l->lc.id, sizeof l->lc.id, "%d", i);
+		TAILQ_INIT(&l->asked);
+	}
+	f->due_us = flow_boot_us(f);
+	f->catch_up_at_us = f->due_us;
+	f->catch_up_tokens = limits->catch_up;
+	snprintf(f->why_not_ready, sizeof f->why_not_ready, "no rule set has been read yet");
+	return f;
+}
+
+/* ---- places ---- */
+
+/* The list an event stands in at that place, or NULL. */
+static struct shop_event_list *flow_list(
+	struct flow *f, struct shop_event *e, enum flow_place place)
+{
+	switch (place) {
+	case FLOW_UNKNOWN: return &f->unknown;
+	case FLOW_QUEUED: return &e->queue->events;
+	case FLOW_ASIDE: return &f->aside;
+	case FLOW_ASKED:
+	case FLOW_NOWHERE:
+	case FLOW_IN_BATCH: return NULL;
+	}
+	return NULL;
+}
+
+void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
+{
+	struct shop_event_list *from = flow_list(f, e, (enum flow_place)e->place);
+
+	if (from != NULL)
+		TAILQ_REMOVE(from, e, link);
+	if (e->place == FLOW_QUEUED)
+		e->queue->n_events--;
+	e->place = to;
+	if (to == FLOW_QUEUED)
+		e->queue->n_events++;
+	if ((from = flow_list(f, e, to)) != NULL)
+		TAILQ_INSERT_TAIL(from, e, link);
+}
+
+struct flow_customer *flow_customer_get(struct flow *f, int64_t id, int64_t version)
+{
+	struct flow_customer *c = map_get(&f->customers, MAP_KEY(id));
+
+	if (c == NULL) {
+		c = xcalloc(1, sizeof *c);
+		c->id = id;
+		c->version = -1;
+		TAILQ_INIT(&c->events);
+		map_put(&f->customers, MAP_KEY(id), c);
+	}
+	if (version > c->version)
+		c->version = version;
+	return c;
+}
+
+void flow_customer_review(struct flow *f, struct flow_customer *c)
+{
+	bool wanted = c->n_events > 0 && !c->in_batch;
+
+	if (wanted && !c->listed) {
+		TAILQ_INSERT_TAIL(&f->ready, c, link);
+	} else if (!wanted && c->listed) {
+		TAILQ_REMOVE(&f->ready, c, link);
+	}
+	c->listed = wanted;
+	if (!wanted && !c->in_batch) {
+		map_del(&f->customers, MAP_KEY(c->id));
+		free(c);
+	}
+}
+
+void flow_enqueue(
+	struct flow *f, struct shop_event *e, int64_t customer, int64_t version, bool at_head)
+{
+	struct flow_customer *c = flow_customer_get(f, customer, version);
+
+	e->customer = customer;
+	if (e->place != FLOW_NOWHERE && e->place != FLOW_IN_BATCH)
+		flow_place(f, e, FLOW_NOWHERE);
+	e->queue = c;
+	flow_place(f, e, FLOW_QUEUED);
+	if (at_head) {
+		TAILQ_REMOVE(&c->events, e, link);
+		TAILQ_INSERT_HEAD(&c->events, e, link);
+	}
+	flow_customer_review(f, c);
+}
+
+/* ---- tickets ---- */
+
+/* Counts the settled event into the metrics. */
+static void flow_count(struct flow *f, const struct shop_event *e)
+{
+	switch (e->status) {
+	case EVENT_ACCEPTED: f->stats.events++; break;
+	case EVENT_DUPLICATE: f->stats.duplicates++; break;
+	case EVENT_CONFLICT: f->stats.conflicts++; break;
+	case EVENT_QUARANTINED: f->stats.quarantined++; break;
+	case EVENT_NEW: break;
+	}
+}
+
+void flow_settle(struct flow *f, struct shop_event *e)
+{
+	struct event_ticket *t = e->ticket;
+
+	flow_place(f, e, FLOW_NOWHERE);
+	flow_count(f, e);
+	f->queued--;
+	f->queued_bytes -= e->data.n;
+	assert(t->pending > 0);
+	if (--t->pending > 0)
+		return;
+	TAILQ_REMOVE(&f->tickets, t, link);
+	t->done(t);
+}
+
+void flow_submit(struct flow *f, struct event_ticket *t)
+{
+	t->pending = t->n;
+	t->since_us = flow_boot_us(f);
+	t->is_late = false;
+	TAILQ_INSERT_TAIL(&f->tickets, t, link);
+	f->queued += t->n;
+	for (size_t i = 0; i < t->n; i++) {
+		struct shop_event *e = &t->events[i];
+
+		e->ticket = t;
+		e->place = FLOW_NOWHERE;
+		f->queued_bytes += e->data.n;
+		if (e->status == EVENT_QUARANTINED)
+			flow_place(f, e, FLOW_ASIDE);
+		else
+			flow_identify(f, e);
+	}
+	f->host.turn(f->host.arg);
+}
+
+/* Takes back what has not begun; what is in a batch is answered later, to nobody. */
+static void flow_drop_late(struct flow *f, struct event_ticket *t)
+{
+	size_t n = t->n;
+
+	t->is_late = true;
+	t->late(t);
+	for (size_t i = 0; i < n; i++) {
+		struct shop_event *e = &t->events[i];
+		struct flow_customer *c = e->queue;
+		bool last = t->pending == 1;
+
+		if (e->place == FLOW_UNKNOWN)
+			flow_pending_del(f, e);
+		else if (e->place != FLOW_QUEUED && e->place != FLOW_ASIDE)
+			continue;
+		bool queued = e->place == FLOW_QUEUED;
+
+		e->status = EVENT_NEW;
+		flow_settle(f, e);
+		if (queued)
+			flow_customer_review(f, c);
+		if (last)
+			return; /* the ticket is gone */
+	}
+}
+
+static void flow_find_late(struct flow *f, int64_t boot_us)
+{
+	struct event_ticket *t, *next;
+
+	for (t = TAILQ_FIRST(&f->tickets); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, link);
+		if (boot_us - t->since_us < f->limits.late_us)
+			return;
+		if (t->late != NULL && !t->is_late)
+			flow_drop_late(f, t);
+	}
+}
+
+/* ---- the turn ---- */
+
+/* Is due work to be looked for now? */
+static bool flow_due_wanted(struct flow *f, int64_t boot_us)
+{
+	double gone = (double)(boot_us - f->catch_up_at_us) / 1e6;
+
+	if (f->due_busy || f->draining || boot_us < f->due_us)
+		return false;
+	f->catch_up_at_us = boot_us;
+	f->catch_up_tokens += gone * f->limits.catch_up;
+	if (f->catch_up_tokens > f->limits.catch_up)
+		f->catch_up_tokens = f->limits.catch_up;
+	if (f->behind && f->catch_up_tokens < 1) {
+		f->due_us = boot_us + 10000;
+		return false;
+	}
+	return true;
+}
+
+/* Gives an idle lane the most urgent work; false: there is none. */
+static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
+{
+	bool due;
+
+	if (f->judge == NULL || f->want_set) {
+		for (int i = 0; i < f->n_lanes; i++)
+			if (f->lanes[i].step == LANE_SET)
+				return false;
+		if (boot_us < f->set_not_before_us)
+			return false;
+		lane_read_set(f, l);
+		return true;
+	}
+	if (f->want_switches) {
+		for (int i = 0; i < f->n_lanes; i++)
+			if (f->lanes[i].step == LANE_SWITCHES)
+				return false;
+		lane_read_switches(f, l);
+		return true;
+	}
+	if (!TAILQ_EMPTY(&f->unknown) && boot_us >= f->ask_not_before_us) {
+		flow_ask(f, l);
+		return true;
+	}
+	due = flow_due_wanted(f, boot_us);
+	if (due && (f->due_turn || (TAILQ_EMPTY(&f->ready) && TAILQ_EMPTY(&f->aside)))) {
+		f->due_turn = false;
+		lane_form_due(f, l);
+		return true;
+	}
+	if (lane_form_events(f, l)) {
+		f->due_turn = true;
+		return true;
+	}
+	if (due) {
+		lane_form_due(f, l);
+		return true;
+	}
+	return false;
+}
+
+void flow_turn(struct flow *f)
+{
+	int64_t boot_us = flow_boot_us(f);
+
+	flow_find_late(f, boot_us);
+	for (int i = 0; i < f->n_lanes; i++) {
+		struct flow_lane *l = &f->lanes[i];
+
+		if (l->step == LANE_IDLE && f->store->ops->usable(f->store, i))
+			flow_give(f, l, boot_us);
+	}
+}
+
+void flow_poke(struct flow *f)
+{
+	f->due_us = flow_boot_us(f);
+	f->host.turn(f->host.arg);
+}
+
+int64_t flow_next_us(const struct flow *f)
+{
+	int64_t boot_us = flow_boot_us(f), next = boot_us + f->limits.poll_us;
+	const struct event_ticket *t = TAILQ_FIRST(&f->tickets);
+	const struct flow_customer *c;
+
+	if (!f->due_busy && f->due_us < next)
+		next = f->due_us;
+	if (t != NULL && !t->is_late && t->since_us + f->limits.late_us < next)
+		next = t->since_us + f->limits.late_us;
+	TAILQ_FOREACH (c, &f->ready, link)
+		if (c->not_before_us != 0 && c->not_before_us < next)
+			next = c->not_before_us;
+	if (!TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us != 0 && f->ask_not_before_us < next)
+		next = f->ask_not_before_us;
+	/* never in the past: what could not be given now waits for an answer, which brings a turn */
+	return next < boot_us + 1000 ? boot_us + 1000 : next;
+}
+
+bool flow_has_room(const struct flow *f, size_t events, size_t bytes)
+{
+	return !f->draining && f->queued + events <= f->limits.queue_events &&
+	       f->queued_bytes + bytes <= f->limits.queue_bytes;
+}
+
+bool flow_is_ready(const struct flow *f, const char **ret_why)
+{
+	const char *why = NULL;
+
+	if (f->draining)
+		why = "the daemon is stopping";
+	else if (!f->store->ops->is_up(f->store))
+		why = "the database can not be reached";
+	else if (f->judge == NULL)
+		why = f->why_not_ready;
+	if (why != NULL && ret_why != NULL)
+		*ret_why = why;
+	return why == NULL;
+}
+
+void flow_stats(const struct flow *f, struct flow_stats *ret)
+{
+	*ret = f->stats;
+	ret->queued = f->queued;
+	ret->queued_bytes = f->queued_bytes;
+}
+
+void flow_drain(struct flow *f)
+{
+	f->draining = true;
+}
+
+bool flow_is_idle(const struct flow *f)
+{
+	for (int i = 0; i < f->n_lanes; i++)
+		if (f->lanes[i].step != LANE_IDLE)
+			return false;
+	return TAILQ_EMPTY(&f->tickets);
+}
+
+static void flow_customer_free(void *arg, struct span key, void *value)
+{
+	(void)arg;
+	(void)key;
+	free(value);
+}
+
+void flow_close(struct flow *f)
+{
+	if (f == NULL)
+		return;
+	for (int i = 0; i < f->n_lanes; i++) {
+		struct flow_lane *l = &f->lanes[i];
+
+		if (l->sitting != NULL)
+			judge_end(l->sitting);
+		arena_fini(&l->batch.arena);
+		arena_fini(&l->ask_arena);
+		arena_fini(&l->set_arena);
+	}
+	if (f->judge != NULL)
+		judge_free(f->judge);
+	map_each(&f->customers, flow_customer_free, NULL);
+	map_fini(&f->customers);
+	map_fini(&f->pending_keys);
+	who_free(f->who);
+	free(f);
+}

@@ -1,0 +1,143 @@
+#ifndef INTAKE_FLOW_INT_H
+#define INTAKE_FLOW_INT_H
+/*
+ * What the files of the flow share; nobody else includes it.
+ *
+ * An event stands in exactly one place (enum flow_place), moved by flow_place only.  A customer's queue exists
+ * while it has events or is in a batch.  A lane does one thing at a time (enum lane_step), moved by lane_enter.
+ */
+#include "base/log.h"
+#include "base/map.h"
+#include "engine/judge.h"
+#include "intake/flow.h"
+#include "intake/who.h"
+#include "model/shop.h"
+#include "store/store.h"
+
+enum flow_place {
+	FLOW_NOWHERE,  /* not submitted, or settled */
+	FLOW_UNKNOWN,  /* its customer is to be found: list `unknown` */
+	FLOW_ASKED,    /* a lane is asking for its customer: list `asked` */
+	FLOW_QUEUED,   /* in its customer's queue */
+	FLOW_ASIDE,    /* quarantined on arrival: list `aside`, goes with the next batch */
+	FLOW_IN_BATCH, /* in a lane's batch */
+};
+
+struct flow_customer {
+	int64_t id, version;
+	struct shop_event_list events; /* FLOW_QUEUED, in order */
+	size_t n_events;
+	bool in_batch;         /* one batch at a time */
+	bool listed;           /* in flow.ready */
+	bool alone;            /* his batch was refused: the next one holds nobody else */
+	bool single;           /* ... and one event only */
+	int64_t busy_since_us; /* somebody else holds his card since; 0: no */
+	int64_t not_before_us; /* boot clock */
+	TAILQ_ENTRY(flow_customer) link;
+};
+TAILQ_HEAD(flow_customer_list, flow_customer);
+
+enum lane_step {
+	LANE_IDLE,
+	LANE_ASK,
+	LANE_MAKE,
+	LANE_LOAD,
+	LANE_FETCH,
+	LANE_SAVE,
+	LANE_ABANDON,
+	LANE_SET,
+	LANE_SWITCHES,
+	LANE_STRIKE
+};
+
+struct flow_lane {
+	struct flow *flow;
+	int number;
+	enum lane_step step;
+	struct batch batch;
+	struct sitting *sitting;
+	bool patient;
+	unsigned again;     /* tries of work that only collided */
+	int64_t started_us; /* boot clock: batch begun */
+	int64_t loaded_us;  /* boot clock at the end of load: stands for batch.now_us */
+	/* LANE_ASK, LANE_MAKE */
+	struct arena ask_arena;
+	struct store_identity *ask;
+	size_t n_ask;
+	struct shop_event_list asked;
+	/* LANE_SET, LANE_SWITCHES, LANE_STRIKE */
+	struct arena set_arena;
+	struct rule_set set;
+	struct switches switches;
+	struct switch_pair pair;
+	struct log_ctx lc;
+};
+
+enum { FLOW_LANES_MOST = 16 };
+
+struct flow {
+	struct store *store;
+	struct judge_env env;
+	struct flow_limits limits;
+	struct flow_host host;
+	struct judge *judge; /* NULL until a set is loaded */
+	bool want_set;       /* another rule set is current: read it before the next batch */
+	bool want_switches;
+	int64_t switches_version;  /* of the judge's switches */
+	int64_t set_not_before_us; /* a set that did not load is tried again later */
+	char why_not_ready[256];
+	struct who *who;
+	struct shop_event_list unknown, aside;
+	int64_t ask_not_before_us; /* boot clock: the last asking failed */
+	struct map pending_keys;   /* identities of events in FLOW_UNKNOWN or FLOW_ASKED -> count */
+	struct map customers;      /* id -> struct flow_customer */
+	struct flow_customer_list ready;
+	TAILQ_HEAD(, event_ticket) tickets; /* not settled, oldest first */
+	size_t queued, queued_bytes;
+	struct flow_lane lanes[FLOW_LANES_MOST];
+	int n_lanes;
+	/* due work */
+	int64_t due_us; /* boot clock: look for due work then */
+	bool due_busy;  /* a lane is at it */
+	bool due_turn;  /* due work has the next lane: events had the last one */
+	bool due_one;   /* the last due batch was refused: one at a time until it is found */
+	double catch_up_tokens;
+	int64_t catch_up_at_us;
+	bool behind; /* the last due batch held chains that were overdue for long */
+	int64_t last_now_us, last_boot_us; /* a pair of database time and boot clock */
+	bool draining;
+	struct flow_stats stats;
+	struct log_ctx lc;
+};
+
+int64_t flow_boot_us(const struct flow *f);
+/* The only mover of events. */
+void flow_place(struct flow *f, struct shop_event *e, enum flow_place to);
+/* His queue, made when there is none. */
+struct flow_customer *flow_customer_get(struct flow *f, int64_t id, int64_t version);
+/* Into ready, or out of memory when nothing is left of him. */
+void flow_customer_review(struct flow *f, struct flow_customer *c);
+/* Behind the others of his customer, or at the head (in reverse order of calls). */
+void flow_enqueue(
+	struct flow *f, struct shop_event *e, int64_t customer, int64_t version, bool at_head);
+/* The event has its final status. */
+void flow_settle(struct flow *f, struct shop_event *e);
+struct span flow_base_of(const struct shop_event *e);
+
+/* flow_who.c: finding customers */
+/* Its customer from the cache into his queue, or into `unknown`. */
+void flow_identify(struct flow *f, struct shop_event *e);
+/* Starts to ask for all unknown ones on an idle lane. */
+void flow_ask(struct flow *f, struct flow_lane *l);
+void flow_pending_add(struct flow *f, const struct shop_event *e);
+void flow_pending_del(struct flow *f, const struct shop_event *e);
+
+/* flow_lane.c: what a lane does with a batch */
+bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
+void lane_form_due(struct flow *f, struct flow_lane *l);
+void lane_read_set(struct flow *f, struct flow_lane *l);
+void lane_read_switches(struct flow *f, struct flow_lane *l);
+void lane_enter(struct flow_lane *l, enum lane_step to);
+const char *lane_step_name(enum lane_step s);
+
+#endif

@@ -1,0 +1,744 @@
+/*
+ * flow_lane.c: one batch on one lane, from LOAD to RECEIPT.
+ *
+ *   IDLE -> LOAD -> (judge) -> FETCH -> (judge) ... -> SAVE -> IDLE
+ *             |-> ABANDON -> IDLE   another rule set is current, or nothing was left to do
+ *
+ * Whatever goes wrong, the batch's events return to the heads of their queues and are formed anew: after a
+ * collision at once, after a refusal alone (then one event at a time, until the culprit is quarantined), after a lost
+ * connection as soon as there is one again.  Due work needs no such care: it still stands in the database.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "intake/flow_int.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	LANE_AGAIN_MOST = 20,           /* collisions before a customer pauses */
+	LANE_BUSY_PAUSE_US = 2000,      /* before a card that somebody else holds is tried again */
+	LANE_BUSY_PATIENCE_US = 50000,  /* then he gets a batch of his own that waits */
+	LANE_RETRY_US = 100000,         /* after a refusal or loss, for due work and rule sets */
+	LANE_SET_RETRY_US = 5000000,    /* a rule set that this engine could not load */
+	LANE_LONG_OVERDUE_US = 10000000 /* later than this is catching up, at a bounded rate */
+};
+
+static void lane_on_loaded(void *arg, enum store_end end, const struct err *err);
+static void lane_on_fetched(void *arg, enum store_end end, const struct err *err);
+static void lane_on_saved(void *arg, enum store_end end, const struct err *err);
+static void lane_on_abandoned(void *arg, enum store_end end, const struct err *err);
+static void lane_on_set(void *arg, enum store_end end, const struct err *err);
+static void lane_on_switches(void *arg, enum store_end end, const struct err *err);
+
+const char *lane_step_name(enum lane_step s)
+{
+	switch (s) {
+	case LANE_IDLE: return "idle";
+	case LANE_ASK: return "ask";
+	case LANE_MAKE: return "make";
+	case LANE_LOAD: return "load";
+	case LANE_FETCH: return "fetch";
+	case LANE_SAVE: return "save";
+	case LANE_ABANDON: return "abandon";
+	case LANE_SET: return "set";
+	case LANE_SWITCHES: return "switches";
+	case LANE_STRIKE: return "strike";
+	}
+	return "?";
+}
+
+void lane_enter(struct flow_lane *l, enum lane_step to)
+{
+	struct flow *f = l->flow;
+	const struct store_ops *ops = f->store->ops;
+
+	log_debug(&l->lc, "%s -> %s", lane_step_name(l->step), lane_step_name(to));
+	switch (l->step = to) {
+	case LANE_LOAD:
+		ops->load(f->store, l->number, &l->batch, l->patient, lane_on_loaded, l);
+		break;
+	case LANE_SAVE: ops->save(f->store, l->number, &l->batch, lane_on_saved, l); break;
+	case LANE_ABANDON: ops->abandon(f->store, l->number, lane_on_abandoned, l); break;
+	case LANE_SET:
+		arena_reset(&l->set_arena);
+		l->set = (struct rule_set){ 0 };
+		ops->set_read(f->store, l->number, &l->set, &l->set_arena, lane_on_set, l);
+		break;
+	case LANE_SWITCHES:
+		arena_reset(&l->set_arena);
+		l->switches = (struct switches){ 0 };
+		ops->switches_read(
+			f->store, l->number, &l->switches, &l->set_arena, lane_on_switches, l);
+		break;
+	case LANE_ASK: /* flow_who.c sends */
+	case LANE_MAKE:
+	case LANE_FETCH:  /* lane_judge sends */
+	case LANE_STRIKE: /* lane_due_refused sends */
+	case LANE_IDLE: break;
+	}
+}
+
+/* ---- forming ---- */
+
+static void lane_reset(struct flow_lane *l, enum batch_kind kind)
+{
+	struct arena arena = l->batch.arena;
+
+	arena_reset(&arena);
+	l->batch = (struct batch){
+		.arena = arena, .kind = kind, .now_us = TIME_NONE, .next_due_us = TIME_NONE
+	};
+	l->patient = false;
+	l->started_us = flow_boot_us(l->flow);
+}
+
+static struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c)
+{
+	struct batch *b = &l->batch;
+	struct visit *v = arena_new(&b->arena, struct visit);
+
+	v->customer = c->id;
+	v->identity_version = c->version;
+	v->flow = c;
+	BATCH_PUSH(&b->arena, b->visits, b->n_visits, b->cap_visits) = v;
+	c->in_batch = true;
+	return v;
+}
+
+static void lane_add_type(struct batch *b, struct span type)
+{
+	for (size_t i = b->n_types; i-- > 0;)
+		if (span_eq(b->types[i], type))
+			return;
+	BATCH_PUSH(&b->arena, b->types, b->n_types, b->cap_types) = type;
+}
+
+/* The type itself and every pattern that it matches: what a chain may await it by. */
+static void lane_add_types(struct batch *b, struct span type)
+{
+	for (size_t i = b->n_types; i-- > 0;)
+		if (span_eq(b->types[i], type))
+			return;
+	BATCH_PUSH(&b->arena, b->types, b->n_types, b->cap_types) = type;
+	lane_add_type(b, SPAN("*"));
+	for (size_t i = 0; i < type.n; i++)
+		if (type.p[i] == '.')
+			lane_add_type(b,
+				(struct span){ arena_printf(&b->arena, "%.*s*", (int)i + 1, type.p),
+					i + 2 });
+}
+
+/* One key may stand in a batch only once: the second is judged as duplicate or conflict by the next one. */
+static bool lane_key_is_new(struct map *keys, struct buf *key, const struct shop_event *e)
+{
+	buf_clear(key);
+	buf_span(key, e->id);
+	buf_char(key, '\0');
+	buf_span(key, e->source);
+	buf_char(key, '\0');
+	buf_str(key, e->shop->id);
+	if (map_get(keys, buf_as_span(key)) != NULL)
+		return false;
+	map_put(keys, buf_as_span(key), keys);
+	return true;
+}
+
+/* Takes this customer's events, as many as fit. */
+static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flow_customer *c,
+	size_t room, struct map *keys, struct buf *key)
+{
+	struct batch *b = &l->batch;
+	struct visit *v = NULL;
+	struct shop_event *e;
+	size_t n = 0;
+
+	if (c->single)
+		room = 1;
+	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && lane_key_is_new(keys, key, e)) {
+		if (v == NULL)
+			v = lane_add_visit(l, c);
+		flow_place(f, e, FLOW_IN_BATCH);
+		BATCH_PUSH(&b->arena, v->events, v->n_events, v->cap_events) = e;
+		lane_add_types(b, e->type);
+		n++;
+	}
+	flow_customer_review(f, c);
+	return n;
+}
+
+static int lane_visit_cmp(const void *x, const void *y)
+{
+	const struct visit *a = *(struct visit *const *)x, *b = *(struct visit *const *)y;
+
+	return (a->customer > b->customer) - (a->customer < b->customer);
+}
+
+bool lane_form_events(struct flow *f, struct flow_lane *l)
+{
+	bool spare =
+		f->n_lanes > 1 && l->number == f->n_lanes - 1; /* kept for those that must wait */
+	int64_t boot_us = flow_boot_us(f);
+	struct flow_customer *c, *next;
+	struct shop_event *e;
+	struct map keys = { 0 };
+	struct buf key = { 0 };
+	size_t n = 0;
+
+	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
+		return false;
+	lane_reset(l, BATCH_EVENTS);
+	for (c = TAILQ_FIRST(&f->ready); c != NULL && n < f->limits.batch; c = next) {
+		bool waits = c->busy_since_us != 0 &&
+			     boot_us - c->busy_since_us >= LANE_BUSY_PATIENCE_US;
+
+		next = TAILQ_NEXT(c, link);
+		if (c->not_before_us > boot_us || (f->n_lanes > 1 && waits != spare) ||
+			(c->alone && n > 0))
+			continue;
+		bool alone = c->alone || waits;
+
+		n += lane_take_customer(f, l, c, f->limits.batch - n, &keys, &key);
+		l->patient = waits;
+		if (alone && n > 0)
+			break;
+	}
+	while (!spare && n < f->limits.batch && (e = TAILQ_FIRST(&f->aside)) != NULL) {
+		flow_place(f, e, FLOW_IN_BATCH);
+		BATCH_PUSH(&l->batch.arena, l->batch.aside, l->batch.n_aside, l->batch.cap_aside) =
+			e;
+		n++;
+	}
+	map_fini(&keys);
+	buf_free(&key);
+	if (n == 0)
+		return false;
+	qsort(l->batch.visits, l->batch.n_visits, sizeof *l->batch.visits, lane_visit_cmp);
+	lane_enter(l, LANE_LOAD);
+	return true;
+}
+
+void lane_form_due(struct flow *f, struct flow_lane *l)
+{
+	lane_reset(l, BATCH_DUE);
+	l->batch.limit = f->due_one ? 1 : f->limits.due;
+	if (f->behind && f->catch_up_tokens < (double)l->batch.limit)
+		l->batch.limit = (size_t)f->catch_up_tokens;
+	f->due_busy = true;
+	lane_enter(l, LANE_LOAD);
+}
+
+void lane_read_set(struct flow *f, struct flow_lane *l)
+{
+	(void)f;
+	lane_enter(l, LANE_SET);
+}
+
+void lane_read_switches(struct flow *f, struct flow_lane *l)
+{
+	(void)f;
+	lane_enter(l, LANE_SWITCHES);
+}
+
+/* ---- putting back ---- */
+
+/* Events of one visit return to the head of their queue. */
+static void lane_return_visit(struct flow *f, struct visit *v)
+{
+	struct flow_customer *c = v->flow;
+
+	if (c == NULL)
+		return; /* due work: it still stands in the database */
+	c->in_batch = false;
+	for (size_t i = v->n_events; i-- > 0;) {
+		struct shop_event *e = v->events[i];
+
+		if (e->place != FLOW_IN_BATCH)
+			continue; /* an emitted one, or settled before */
+		e->status = EVENT_NEW;
+		e->seq = 0;
+		e->verdicts = (struct span){ 0 };
+		flow_enqueue(f, e, c->id, c->version, true);
+	}
+	flow_customer_review(f, c);
+}
+
+static void lane_return_aside(struct flow *f, struct batch *b)
+{
+	for (size_t i = b->n_aside; i-- > 0;) {
+		struct shop_event *e = b->aside[i];
+
+		if (e->place != FLOW_IN_BATCH || e->status != EVENT_QUARANTINED)
+			continue; /* a conflict: its visit returns it */
+		flow_place(f, e, FLOW_ASIDE);
+		TAILQ_REMOVE(&f->aside, e, link);
+		TAILQ_INSERT_HEAD(&f->aside, e, link);
+	}
+}
+
+/* The card was merged or has lost an identity: ask again who these events are about. */
+static void lane_reidentify_visit(struct flow *f, struct visit *v)
+{
+	struct flow_customer *c = v->flow;
+
+	if (c == NULL)
+		return;
+	c->version = -1;
+	for (size_t i = 0; i < v->n_events; i++) {
+		struct shop_event *e = v->events[i];
+
+		if (e->place != FLOW_IN_BATCH)
+			continue;
+		for (unsigned k = 0; k < e->n_identity; k++)
+			who_forget(f->who, flow_base_of(e), &e->identity[k]);
+		e->queue = NULL;
+		flow_place(f, e, FLOW_NOWHERE);
+		if (e->identity[0].kind == IDENTITY_CUSTOMER) {
+			e->status = EVENT_QUARANTINED;
+			e->reason = "there is no such customer";
+			flow_place(f, e, FLOW_ASIDE);
+		} else {
+			flow_identify(f, e);
+		}
+	}
+	c->in_batch = false;
+	flow_customer_review(f, c);
+}
+
+/* The sitting, if any, is over; the lane is free; the next turn gives it work. */
+static void lane_rest(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+
+	if (l->sitting != NULL)
+		judge_end(l->sitting);
+	l->sitting = NULL;
+	if (l->batch.kind == BATCH_DUE)
+		f->due_busy = false;
+	lane_enter(l, LANE_IDLE);
+	f->host.turn(f->host.arg);
+}
+
+static void lane_return_all(struct flow_lane *l)
+{
+	for (size_t i = 0; i < l->batch.n_visits; i++)
+		lane_return_visit(l->flow, l->batch.visits[i]);
+	lane_return_aside(l->flow, &l->batch);
+}
+
+/* ---- failures ---- */
+
+/* A single event that the database will not take: kept aside with the reason, so that the rest goes on. */
+static void lane_quarantine_culprit(
+	struct flow_lane *l, struct shop_event *e, const struct err *err)
+{
+	struct flow *f = l->flow;
+	struct flow_customer *c = e->queue;
+
+	log_error(&l->lc, "could not save event \"%.*s\": %s", SPAN_ARG(e->id), err->text);
+	e->status = EVENT_QUARANTINED;
+	e->reason = "the database refused it; the daemon's log has the reason";
+	flow_place(f, e, FLOW_ASIDE);
+	c->in_batch = c->alone = c->single = false;
+	flow_customer_review(f, c);
+}
+
+/* Refused for its data: smaller and smaller batches until the culprit stands alone. */
+static void lane_refused_events(struct flow_lane *l, const struct err *err)
+{
+	struct batch *b = &l->batch;
+	struct visit *v = b->n_visits ? b->visits[0] : NULL;
+
+	l->flow->stats.retries++;
+	if (v == NULL) { /* only kept-aside ones: their text can not be kept either */
+		log_error(
+			&l->lc, "could not keep %zu quarantined events: %s", b->n_aside, err->text);
+		for (size_t i = 0; i < b->n_aside; i++)
+			flow_settle(l->flow, b->aside[i]);
+		return;
+	}
+	if (b->n_visits == 1 && v->n_events >= 1 && ((struct flow_customer *)v->flow)->single) {
+		lane_return_aside(l->flow, b);
+		lane_quarantine_culprit(l, v->events[0], err);
+		return;
+	}
+	log_warning(&l->lc, "a batch of %zu customers was refused, trying them one by one: %s",
+		b->n_visits, err->text);
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct flow_customer *c = b->visits[i]->flow;
+
+		c->single = b->n_visits == 1;
+		c->alone = true;
+	}
+	lane_return_all(l);
+}
+
+static void lane_on_struck(void *arg, enum store_end end, const struct err *err)
+{
+	struct flow_lane *l = arg;
+
+	if (end != STORE_OK)
+		log_damped(LOG_LVL_ERROR, &l->lc, "could not set due work aside: %s",
+			err ? err->text : store_end_name(end));
+	l->flow->want_switches = true;
+	lane_rest(l);
+}
+
+/* Due work that the database refuses: taken one at a time; the culprit is struck, twice sets it aside. */
+static bool lane_refused_due(struct flow_lane *l, const struct err *err)
+{
+	struct flow *f = l->flow;
+	struct visit *v = l->batch.n_visits == 1 ? l->batch.visits[0] : NULL;
+
+	f->stats.retries++;
+	f->due_us = flow_boot_us(f) + LANE_RETRY_US;
+	if (!f->due_one || v == NULL) {
+		log_warning(&l->lc, "due work was refused, trying it one by one: %s", err->text);
+		f->due_one = true;
+		return false;
+	}
+	for (size_t i = 0; i < v->n_chains; i++) {
+		struct chain *c = v->chains[i];
+
+		if (!c->due)
+			continue;
+		log_error(&l->lc, "could not save chain %lld of rule \"%.*s\": %s",
+			(long long)c->id, SPAN_ARG(c->rule), err->text);
+		arena_reset(&l->set_arena);
+		l->pair = (struct switch_pair){ .kind = SPAN("chain"),
+			.id = span_of(arena_printf(&l->set_arena, "%lld", (long long)c->id)),
+			.rule = span_of(arena_dup(&l->set_arena, c->rule.p, c->rule.n)) };
+		lane_enter(l, LANE_STRIKE);
+		f->store->ops->strike(f->store, l->number, &l->pair, lane_on_struck, l);
+		return true;
+	}
+	return false;
+}
+
+/* Ends a batch that did not commit. */
+static void lane_failed(struct flow_lane *l, enum store_end end, const struct err *err)
+{
+	struct flow *f = l->flow;
+	struct batch *b = &l->batch;
+
+	if (l->sitting != NULL)
+		judge_end(l->sitting);
+	l->sitting = NULL;
+	if (end == STORE_LOST)
+		f->stats.lost++;
+	if (b->kind == BATCH_DUE) {
+		f->due_us = flow_boot_us(f) + (end == STORE_AGAIN ? 1000 : LANE_RETRY_US);
+		if (end == STORE_REFUSED && lane_refused_due(l, err))
+			return;
+	} else if (end == STORE_REFUSED) {
+		lane_refused_events(l, err);
+	} else {
+		if (end == STORE_AGAIN && ++l->again > LANE_AGAIN_MOST) {
+			log_damped(LOG_LVL_WARNING, &l->lc, "a batch collided %u times: %s",
+				l->again, err ? err->text : "");
+			for (size_t i = 0; i < b->n_visits; i++)
+				((struct flow_customer *)b->visits[i]->flow)->not_before_us =
+					flow_boot_us(f) + LANE_RETRY_US;
+			l->again = 0;
+		}
+		lane_return_all(l);
+	}
+	lane_rest(l);
+}
+
+/* ---- load, judge, save ---- */
+
+/* Who is busy or stale leaves the batch; returns how many are left. */
+static size_t lane_sift(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	struct batch *b = &l->batch;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct visit *v = b->visits[i];
+		struct flow_customer *c = v->flow;
+
+		switch (v->state) {
+		case VISIT_READY:
+			b->visits[kept++] = v;
+			if (c != NULL)
+				c->busy_since_us = c->not_before_us = 0;
+			continue;
+		case VISIT_BUSY:
+			f->stats.held_back++;
+			if (c != NULL) {
+				if (c->busy_since_us == 0)
+					c->busy_since_us = l->started_us;
+				c->not_before_us = flow_boot_us(f) + LANE_BUSY_PAUSE_US;
+				lane_return_visit(f, v);
+			}
+			continue;
+		case VISIT_STALE: lane_reidentify_visit(f, v); continue;
+		case VISIT_LEFT: assert(!"load does not leave visits"); continue;
+		}
+	}
+	return b->n_visits = kept;
+}
+
+/* Conflicting events are kept aside, never applied; the store writes them with the batch. */
+static void lane_set_conflicts_aside(struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++)
+		for (size_t k = 0; k < b->visits[i]->n_events; k++) {
+			struct shop_event *e = b->visits[i]->events[k];
+
+			if (e->status != EVENT_CONFLICT)
+				continue;
+			e->reason = "an event with this id was accepted before with other content";
+			BATCH_PUSH(&b->arena, b->aside, b->n_aside, b->cap_aside) = e;
+		}
+}
+
+/* How far the due work is behind, and what that means for the rate. */
+static void lane_note_due(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	struct batch *b = &l->batch;
+	size_t overdue = 0;
+	int64_t oldest_us = b->now_us;
+
+	if (b->kind != BATCH_DUE)
+		return;
+	for (size_t i = 0; i < b->n_visits; i++)
+		for (size_t k = 0; k < b->visits[i]->n_chains; k++) {
+			const struct chain *c = b->visits[i]->chains[k];
+
+			if (!c->due)
+				continue;
+			f->stats.due_chains++;
+			oldest_us = c->wake_us < oldest_us ? c->wake_us : oldest_us;
+			overdue += b->now_us - c->wake_us > LANE_LONG_OVERDUE_US;
+		}
+	f->stats.oldest_due_us = b->now_us - oldest_us;
+	f->behind = overdue > 0;
+	f->catch_up_tokens -= (double)overdue;
+	f->due_us = flow_boot_us(f) + f->limits.poll_us;
+	if (b->more_due)
+		f->due_us = 0;
+	else if (b->next_due_us != TIME_NONE && b->next_due_us - b->now_us < f->limits.poll_us)
+		f->due_us = l->loaded_us + (b->next_due_us - b->now_us);
+}
+
+/* Runs the engine until it is done or needs answers. */
+static void lane_judge(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	struct query *queries = NULL;
+	size_t n = 0;
+
+	switch (judge_go(l->sitting, &queries, &n)) {
+	case JUDGE_NEED:
+		lane_enter(l, LANE_FETCH);
+		f->store->ops->fetch(
+			f->store, l->number, &l->batch, queries, n, lane_on_fetched, l);
+		return;
+	case JUDGE_DONE: lane_enter(l, LANE_SAVE); return;
+	}
+}
+
+static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
+{
+	struct flow_lane *l = arg;
+	struct flow *f = l->flow;
+	struct batch *b = &l->batch;
+
+	if (end != STORE_OK) {
+		lane_failed(l, end, err);
+		return;
+	}
+	l->loaded_us = flow_boot_us(f);
+	f->last_now_us = b->now_us;
+	f->last_boot_us = l->loaded_us;
+	if (b->set_id != judge_set_id(f->judge) || b->switches_version != f->switches_version) {
+		f->want_set |= b->set_id != judge_set_id(f->judge);
+		f->want_switches |= b->switches_version != f->switches_version;
+		if (b->kind == BATCH_DUE)
+			f->due_us = 0;
+		lane_return_all(l);
+		b->n_visits = b->n_aside = 0;
+		lane_enter(l, LANE_ABANDON);
+		return;
+	}
+	lane_note_due(l);
+	if (lane_sift(l) == 0 && b->n_aside == 0) {
+		lane_enter(l, LANE_ABANDON);
+		return;
+	}
+	lane_set_conflicts_aside(b);
+	l->sitting = judge_start(f->judge, b);
+	lane_judge(l);
+}
+
+static void lane_on_fetched(void *arg, enum store_end end, const struct err *err)
+{
+	struct flow_lane *l = arg;
+
+	if (end != STORE_OK)
+		lane_failed(l, end, err);
+	else
+		lane_judge(l);
+}
+
+static void lane_on_abandoned(void *arg, enum store_end end, const struct err *err)
+{
+	(void)end; /* nothing was to be kept */
+	(void)err;
+	lane_rest(arg);
+}
+
+/* Which couriers have something to claim now, and when a timer of this batch is due. */
+static unsigned lane_after_commit(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	struct batch *b = &l->batch;
+	unsigned channels = 0;
+
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct visit *v = b->visits[i];
+
+		if (v->state != VISIT_READY)
+			continue;
+		for (size_t k = 0; k < v->n_messages; k++)
+			if (v->messages[k]->state == MESSAGE_READY)
+				channels |= 1u << v->messages[k]->channel;
+		for (size_t k = 0; k < v->n_chains; k++) {
+			const struct chain *c = v->chains[k];
+
+			if (c->change != CHAIN_NEW && c->change != CHAIN_CHANGED)
+				continue;
+			if (c->wake_us == TIME_NONE)
+				continue;
+			int64_t at_us = l->loaded_us + (c->wake_us - b->now_us);
+
+			if (at_us < f->due_us)
+				f->due_us = at_us;
+		}
+	}
+	return channels;
+}
+
+/* Tells the doors; visits for which the engine had no time go back. */
+static void lane_receipt(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	struct batch *b = &l->batch;
+
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct visit *v = b->visits[i];
+		struct flow_customer *c = v->flow;
+
+		if (c == NULL)
+			continue;
+		if (v->state == VISIT_LEFT) {
+			lane_return_visit(f, v);
+			continue;
+		}
+		c->in_batch = c->alone = c->single = false;
+		for (size_t k = 0; k < v->n_events; k++)
+			if (v->events[k]->place == FLOW_IN_BATCH &&
+				v->events[k]->status != EVENT_CONFLICT)
+				flow_settle(f, v->events[k]);
+		flow_customer_review(f, c);
+	}
+	/* conflicts stand in both lists: the memory of a settled event may be gone */
+	for (size_t i = 0; i < b->n_aside; i++)
+		if (b->aside[i]->place == FLOW_IN_BATCH)
+			flow_settle(f, b->aside[i]);
+}
+
+static void lane_on_saved(void *arg, enum store_end end, const struct err *err)
+{
+	struct flow_lane *l = arg;
+	struct flow *f = l->flow;
+	unsigned channels;
+
+	if (end != STORE_OK) {
+		lane_failed(l, end, err);
+		return;
+	}
+	l->again = 0;
+	f->stats.batches++;
+	if (l->batch.kind == BATCH_DUE && l->batch.n_visits == 0)
+		f->due_one = false;
+	channels = lane_after_commit(l);
+	if (f->host.committed != NULL)
+		f->host.committed(f->host.arg, &l->batch, flow_boot_us(f) - l->started_us);
+	if (l->sitting != NULL)
+		judge_end(l->sitting); /* before the doors take the events' memory back */
+	l->sitting = NULL;
+	lane_receipt(l);
+	if (channels != 0 && f->host.poke != NULL)
+		f->host.poke(f->host.arg, channels);
+	lane_rest(l);
+}
+
+/* ---- rule sets and switches ---- */
+
+static void lane_take_set(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	struct err err = { 0 };
+	struct judge *j;
+
+	if (l->set.id == 0) {
+		snprintf(f->why_not_ready, sizeof f->why_not_ready, "no rule set is active");
+		f->set_not_before_us = flow_boot_us(f) + f->limits.poll_us;
+		return;
+	}
+	if ((j = judge_new(&f->env, &l->set, &err)) == NULL) {
+		log_error(
+			&l->lc, "could not load rule set %lld: %s", (long long)l->set.id, err.text);
+		snprintf(f->why_not_ready, sizeof f->why_not_ready,
+			"rule set %lld could not be loaded", (long long)l->set.id);
+		f->set_not_before_us = flow_boot_us(f) + LANE_SET_RETRY_US;
+		return;
+	}
+	if (f->judge != NULL)
+		judge_free(f->judge);
+	f->judge = j;
+	f->want_set = false;
+	f->want_switches = true;
+	log_notice(
+		&l->lc, "rule set %lld is active, %zu files", (long long)l->set.id, l->set.n_texts);
+}
+
+static void lane_on_set(void *arg, enum store_end end, const struct err *err)
+{
+	struct flow_lane *l = arg;
+	struct flow *f = l->flow;
+
+	if (end == STORE_OK) {
+		lane_take_set(l);
+	} else {
+		f->set_not_before_us = flow_boot_us(f) + LANE_RETRY_US;
+		if (end == STORE_REFUSED)
+			log_damped(LOG_LVL_ERROR, &l->lc, "could not read the rule set: %s",
+				err->text);
+	}
+	lane_enter(l, LANE_IDLE);
+	f->host.turn(f->host.arg);
+}
+
+static void lane_on_switches(void *arg, enum store_end end, const struct err *err)
+{
+	struct flow_lane *l = arg;
+	struct flow *f = l->flow;
+
+	if (end == STORE_OK) {
+		judge_switch(f->judge, &l->switches);
+		f->switches_version = l->switches.version;
+		f->want_switches = false;
+	} else if (end == STORE_REFUSED) {
+		log_damped(LOG_LVL_ERROR, &l->lc, "could not read the switches: %s", err->text);
+	}
+	lane_enter(l, LANE_IDLE);
+	f->host.turn(f->host.arg);
+}

@@ -1,0 +1,22 @@
+#ifndef INTAKE_WHO_H
+#define INTAKE_WHO_H
+/*
+ * Who is who: the cache of identities -> customers of one engine process.  Bounded: two generations, the older
+ * one is forgotten when the younger one is full.  What it says may be stale; the store's load finds that out
+ * (VISIT_STALE) and the flow calls who_forget.
+ */
+#include "model/event.h"
+
+struct who;
+
+struct who *who_new(size_t most);
+void who_free(struct who *w);
+/* The customer, or 0; *ret_version is his identity_version as it was learnt. */
+int64_t who_find(struct who *w, struct span base, const struct identity *id, int64_t *ret_version);
+void who_learn(struct who *w, struct span base, const struct identity *id, int64_t customer,
+	int64_t version);
+void who_forget(struct who *w, struct span base, const struct identity *id);
+/* The bytes by which an identity is known, appended to key. */
+void who_key(struct buf *key, struct span base, const struct identity *id);
+
+#endif
