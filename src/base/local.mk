@@ -13,3 +13,4 @@ libnudged_a_SOURCES += src/base/clock.c src/base/clock.h src/base/now.c src/base
 libnudged_a_SOURCES += src/base/hash.c src/base/hash.h
 libnudged_a_SOURCES += src/base/phone.cc src/base/phone.h
 libnudged_a_SOURCES += src/base/map.c src/base/map.h
+libnudged_a_SOURCES += src/base/loop.c src/base/loop.h

@@ -1,1 +1,7 @@
 # src/door: see README.md beside this file
+libnudged_a_SOURCES += \
+	src/door/http_head.c src/door/http_head.h \
+	src/door/http_peers.c src/door/http_peers.h \
+	src/door/http_conn.c src/door/http_conn.h \
+	src/door/http_request.c \
+	src/door/http.c src/door/http.h

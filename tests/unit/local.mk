@@ -31,4 +31,10 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/vocabulary_test
 tests_unit_vocabulary_test_SOURCES = tests/unit/vocabulary_test.c
 TESTS += tests/unit/vocabulary_test
+check_PROGRAMS += tests/unit/loop_test
+tests_unit_loop_test_SOURCES = tests/unit/loop_test.c
+TESTS += tests/unit/loop_test
+check_PROGRAMS += tests/unit/http_head_test
+tests_unit_http_head_test_SOURCES = tests/unit/http_head_test.c
+TESTS += tests/unit/http_head_test
 endif
