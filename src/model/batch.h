@@ -59,11 +59,12 @@ struct visit_outcome {
 	struct span word; /* "delivered", "opened", "clicked", "replied", "bounced", ... */
 	int64_t at_us;
 };
-/* A rule that broke on a pair, or a suspension. */
+/* A rule that broke on an event or chain; `suspend`: on too many of its last runs, it is to be suspended. */
 struct visit_rule_fault {
 	struct span rule, text; /* text: file, line, error, values read */
 	int64_t seq, chain;
-	bool failed; /* false: it ran well; counted for "20 of the last 50" only when the state changes */
+	bool failed;  /* it broke here */
+	bool suspend; /* 20 of its last 50 runs broke (P7): the store writes the suspension and its task */
 };
 
 struct visit {
