@@ -26,6 +26,9 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/phone_test
 tests_unit_phone_test_SOURCES = tests/unit/phone_test.c
 TESTS += tests/unit/phone_test
+check_PROGRAMS += tests/unit/replay_test
+tests_unit_replay_test_SOURCES = tests/unit/replay_test.c
+TESTS += tests/unit/replay_test
 endif
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/vocabulary_test
