@@ -141,6 +141,8 @@ enum query_kind {
 	QUERY_EVENTS, /* those events themselves, newest first, at most limit -> rows */
 	QUERY_ORDERS, /* the customer's orders, newest first, at most limit -> orders */
 	QUERY_TEXT,   /* a rule text by hash -> text (bundle JSON); TEXT {NULL,0}: not there */
+	QUERY_CHAIN,  /* the body of a live chain that was loaded without: an event that the daemon or a rule
+	                 made in this batch may wake it -> event, history, arrived and loaded of *chain */
 };
 struct query_row {
 	struct span id, type, data;
@@ -157,6 +159,7 @@ struct query {
 	struct span order_id; /* QUERY_ORDERS: only this one; may be empty */
 	size_t limit;         /* at most 10,000 */
 	struct span hash;     /* QUERY_TEXT */
+	struct chain *chain;  /* QUERY_CHAIN: of a visit of this batch */
 	/* answer, in the batch's arena */
 	int64_t count;
 	int64_t last_us; /* time of the newest; TIME_NONE: none */

@@ -677,6 +677,20 @@ static void mem_answer_text(struct mem *m, struct batch *b, struct query *q)
 		}
 }
 
+static void mem_answer_chain(struct mem *m, struct batch *b, struct query *q)
+{
+	for (size_t i = 0; i < m->t.n_chains; i++) {
+		const struct chain *c = m->t.chains[i];
+
+		if (c->id != q->chain->id)
+			continue;
+		q->chain->event = mem_text(&b->arena, c->event);
+		q->chain->history = mem_text(&b->arena, c->history);
+		q->chain->arrived = mem_text(&b->arena, c->arrived);
+		q->chain->loaded = true;
+	}
+}
+
 static void mem_fetch(struct store *s, int lane, struct batch *b, struct query *q, size_t n,
 	store_done_fn *done, void *arg)
 {
@@ -692,6 +706,7 @@ static void mem_fetch(struct store *s, int lane, struct batch *b, struct query *
 		case QUERY_EVENTS: mem_answer_events(m, b, &q[i]); break;
 		case QUERY_ORDERS: mem_answer_orders(m, b, &q[i]); break;
 		case QUERY_TEXT: mem_answer_text(m, b, &q[i]); break;
+		case QUERY_CHAIN: mem_answer_chain(m, b, &q[i]); break;
 		}
 	}
 	mem_answer(m, lane, STORE_OK, NULL, done, arg);
@@ -887,7 +902,7 @@ static void mem_save_rest(struct mem *m, const struct visit *v)
 		MEM_PUSH(m, m->t.suppressions, m->t.n_suppressions, m->t.cap_suppressions) = x;
 	}
 	for (size_t i = 0; i < v->n_faults; i++)
-		if (v->faults[i]->failed) {
+		if (v->faults[i]->suspend) {
 			MEM_PUSH(m, m->suspended, m->n_suspended, m->cap_suspended) =
 				mem_text(a, v->faults[i]->rule);
 			m->switches_version++;
