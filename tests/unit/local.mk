@@ -41,3 +41,13 @@ check_PROGRAMS += tests/unit/http_head_test
 tests_unit_http_head_test_SOURCES = tests/unit/http_head_test.c
 TESTS += tests/unit/http_head_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/tz_test
+tests_unit_tz_test_SOURCES = tests/unit/tz_test.c
+TESTS += tests/unit/tz_test
+endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/duration_test
+tests_unit_duration_test_SOURCES = tests/unit/duration_test.c
+TESTS += tests/unit/duration_test
+endif
