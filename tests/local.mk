@@ -1,3 +1,4 @@
 # Unit tests are cmocka programs, one per pure room; the system tests are pytest (tests/system).
 include tests/unit/local.mk
 include tests/static/local.mk
+include tests/fuzz/local.mk

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JSON_DEPTH = 32, JSON_FEW_KEYS = 32, JSON_KEYS_INLINE = 112 };
+enum { JSON_FEW_KEYS = 32, JSON_KEYS_INLINE = 112 };
 enum { JSON_NUMBER_CHARS = 40, JSON_EXPONENT = 100, JSON_SAFE_DIGITS = 15 };
 #define JSON_NUMBER_MOST 1e15
 #define JSON_BYTES_MOST ((size_t)1 << 30)
@@ -582,7 +582,7 @@ const char *json_check(const char *p, const char *end, struct json_fault *ret_fa
 
 bool json_check_all(struct span text, struct json_fault *ret_fault)
 {
-	const char *end = text.p + text.n, *p = json_check(text.p, end, ret_fault);
+	const char *end = text.n ? text.p + text.n : text.p, *p = json_check(text.p, end, ret_fault);
 
 	if (p == NULL)
 		return false;

@@ -20,6 +20,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+enum { JSON_DEPTH = 32 }; /* containers within containers */
+
 enum json_kind {
 	JSON_NULL,
 	JSON_FALSE,
@@ -36,7 +38,7 @@ struct json_fault {
 	const char *
 		what; /* constant text: lower case, no full stop, says what to do where not obvious */
 	char path[160]; /* like $.data.products[3].price; long ones end in "..." */
-	size_t at;	/* bytes from the beginning of the text */
+	size_t at;      /* bytes from the beginning of the text */
 };
 
 /* A member of the outermost object that json_check_object shall note. */
@@ -83,7 +85,7 @@ bool json_integer(struct span value, int64_t *ret);
  * ret_key is the JSON string as it stands, quotes included (for json_text, json_text_is), {NULL, 0} in
  * arrays; it may be NULL.  Other kinds of value have no elements. */
 struct json_iter {
-	const char *p;	 /* behind the last element */
+	const char *p;   /* behind the last element */
 	const char *end; /* of the text */
 	bool is_object;
 };
