@@ -51,3 +51,9 @@ check_PROGRAMS += tests/unit/duration_test
 tests_unit_duration_test_SOURCES = tests/unit/duration_test.c
 TESTS += tests/unit/duration_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/liquid_test
+tests_unit_liquid_test_SOURCES = tests/unit/liquid_test.c
+TESTS += tests/unit/liquid_test
+endif
+EXTRA_DIST += tests/data/liquid_golden.json
