@@ -15,3 +15,8 @@ libnudged_a_SOURCES += src/base/phone.cc src/base/phone.h
 libnudged_a_SOURCES += src/base/map.c src/base/map.h
 libnudged_a_SOURCES += src/base/loop.c src/base/loop.h
 libnudged_a_SOURCES += src/base/tz.c src/base/tz.h src/base/duration.c src/base/duration.h
+libnudged_a_SOURCES += \
+	src/base/heart.c src/base/heart.h \
+	src/base/crashnote.c src/base/crashnote.h \
+	src/base/notify.c src/base/notify.h \
+	src/base/proc.c src/base/proc.h

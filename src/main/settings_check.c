@@ -2,6 +2,8 @@
  * only be found at night (zones, addresses, hours) and lax where another program decides anyway. */
 #include "main/settings_check.h"
 
+#include "base/clock.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <netinet/in.h>
@@ -45,28 +47,16 @@ bool settings_check_currency(const char *text, struct err *err)
 	return err_set(err, "is not a currency in three capital letters (EUR)");
 }
 
-/* Days since 1970-01-01 of a date of the Gregorian calendar; months counted from March. */
-static int32_t settings_days(int y, int m, int d)
-{
-	int era_y = m <= 2 ? y - 1 : y, mp = (m + 9) % 12;
-
-	return 365 * era_y + era_y / 4 - era_y / 100 + era_y / 400 + (153 * mp + 2) / 5 + d - 1 -
-	       719468;
-}
-
 bool settings_parse_date(const char *text, int32_t *ret, struct err *err)
 {
-	static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	int y, m, d, end = 0;
-	bool leap;
 
 	if (strlen(text) != 10 || sscanf(text, "%4d-%2d-%2d%n", &y, &m, &d, &end) != 3 ||
 		end != 10 || y < 1970 || m < 1 || m > 12)
 		return err_set(err, "is not a date like 2026-12-25");
-	leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-	if (d < 1 || d > lengths[m - 1] + (m == 2 && leap))
+	if (d < 1 || d > clock_month_days(y, m))
 		return err_set(err, "is a date that does not exist");
-	*ret = settings_days(y, m, d);
+	*ret = (int32_t)clock_days_of_date(y, m, d);
 	return true;
 }
 

@@ -1,0 +1,191 @@
+/* listen.c: two nudged on one address.
+ *
+ * An upgrade starts the new version beside the old one, so both must be able to listen at the same
+ * address: SO_REUSEPORT.  But that alone would let two daemons with different configurations share a
+ * port by mistake and each get half of the events.  So without --beside we first try to bind without
+ * it, which fails when anybody has the address, and only then bind for good.  A Unix socket's path is
+ * taken over by renaming ours over it; whoever removes it looks first whether it is still his. */
+#include "main/listen.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { LISTEN_FDS_START = 3, LISTEN_FDS_MOST = 64 };
+
+struct listen_path {
+	char *path;
+	ino_t inode;
+};
+
+static void listen_add(struct listen *l, int fd)
+{
+	l->fds = xrealloc(l->fds, (l->n + 1) * sizeof *l->fds);
+	l->fds[l->n++] = fd;
+}
+
+/* Takes what systemd gave us; true when it did. */
+static bool listen_inherit(struct listen *l)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	long n = fds ? strtol(fds, NULL, 10) : 0;
+	bool mine = pid && strtol(pid, NULL, 10) == (long)getpid();
+
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	if (!mine || n < 1 || n > LISTEN_FDS_MOST)
+		return false;
+	for (int fd = LISTEN_FDS_START; fd < LISTEN_FDS_START + (int)n; fd++) {
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		listen_add(l, fd);
+	}
+	return true;
+}
+
+static bool listen_fail(const struct settings_address *a, int fd, struct err *err)
+{
+	int code = errno;
+
+	if (fd >= 0)
+		close(fd);
+	err_set(err, "could not listen at %s: %s", a->text, strerror(code));
+	if (code == EADDRINUSE)
+		err_hint(err,
+			"another program has it; change \"listen\" in section [nudged], or start "
+			"with --beside if it is the nudged that this one shall replace");
+	if (code == EADDRNOTAVAIL)
+		err_hint(err, "this host does not have the address");
+	return false;
+}
+
+static int listen_socket(const struct settings_address *a)
+{
+	int fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+
+	if (fd >= 0 && a->addr.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+	if (fd >= 0 && a->addr.ss_family != AF_UNIX)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	return fd;
+}
+
+/* Does anybody have the address? */
+static bool listen_probe(const struct settings_address *a, struct err *err)
+{
+	int fd = listen_socket(a);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&a->addr, a->len) != 0 ||
+		listen(fd, 1) != 0)
+		return listen_fail(a, fd, err);
+	close(fd);
+	return true;
+}
+
+static bool listen_tcp(struct listen *l, const struct settings_address *a, int backlog, bool beside,
+	struct err *err)
+{
+	int fd, on = 1;
+
+	if (!beside && !listen_probe(a, err))
+		return false;
+	fd = listen_socket(a);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+		bind(fd, (const struct sockaddr *)&a->addr, a->len) != 0 ||
+		listen(fd, backlog) != 0)
+		return listen_fail(a, fd, err);
+	listen_add(l, fd);
+	return true;
+}
+
+/* Does somebody answer at the path? */
+static bool listen_is_served(const struct settings_address *a)
+{
+	int fd = listen_socket(a);
+	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)&a->addr, a->len) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
+static bool listen_unix(struct listen *l, const struct settings_address *a, int backlog,
+	bool beside, struct err *err)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = listen_socket(a);
+	struct stat st;
+
+	if (!beside && listen_is_served(a)) {
+		errno = EADDRINUSE;
+		return listen_fail(a, fd, err);
+	}
+	if (lstat(a->text, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+		errno = EEXIST;
+		return listen_fail(a, fd, err);
+	}
+	if (snprintf(un.sun_path, sizeof un.sun_path, "%s.%d", a->text, (int)getpid()) >=
+		(int)sizeof un.sun_path) {
+		errno = ENAMETOOLONG;
+		return listen_fail(a, fd, err);
+	}
+	unlink(un.sun_path);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&un, sizeof un) != 0 ||
+		chmod(un.sun_path, 0666) != 0 || listen(fd, backlog) != 0 ||
+		stat(un.sun_path, &st) != 0 || rename(un.sun_path, a->text) != 0)
+		return listen_fail(a, fd, err);
+	l->paths = xrealloc(l->paths, (l->npaths + 1) * sizeof *l->paths);
+	l->paths[l->npaths++] = (struct listen_path){ xstrdup(a->text), st.st_ino };
+	listen_add(l, fd);
+	return true;
+}
+
+bool listen_open(struct listen *l, const struct settings *s, bool beside, struct err *err)
+{
+	*l = (struct listen){ 0 };
+	if (listen_inherit(l))
+		return true;
+	for (size_t i = 0; i < s->nlisten; i++) {
+		const struct settings_address *a = &s->listen[i];
+		bool ok = a->addr.ss_family == AF_UNIX
+				  ? listen_unix(l, a, s->http.backlog, beside, err)
+				  : listen_tcp(l, a, s->http.backlog, beside, err);
+
+		if (!ok) {
+			listen_close(l);
+			return false;
+		}
+	}
+	return true;
+}
+
+void listen_forget(struct listen *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		close(l->fds[i]);
+	for (size_t i = 0; i < l->npaths; i++)
+		free(l->paths[i].path);
+	free(l->fds);
+	free(l->paths);
+	*l = (struct listen){ 0 };
+}
+
+void listen_close(struct listen *l)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < l->npaths; i++)
+		if (lstat(l->paths[i].path, &st) == 0 && st.st_ino == l->paths[i].inode)
+			unlink(l->paths[i].path);
+	listen_forget(l);
+}

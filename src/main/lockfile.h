@@ -1,0 +1,22 @@
+#ifndef MAIN_LOCKFILE_H
+#define MAIN_LOCKFILE_H
+/*
+ * The lock file: one daemon per configuration.
+ *
+ * Lies in [nudged] state_dir, is called after the configuration's real path, holds the pid.  The lock is
+ * the kernel's (flock), so it ends with the process, however it ends; the file may stay.
+ */
+#include "base/err.h"
+
+struct lockfile {
+	int fd; /* -1: not locked */
+	char path[512];
+};
+
+/* False when another process has it: the error names its pid. */
+bool lockfile_take(
+	struct lockfile *l, const char *state_dir, const char *config, struct err *err) MUST_CHECK;
+/* Closes it: in the parent that ends the lock, in a child the lock stays the parent's. */
+void lockfile_close(struct lockfile *l);
+
+#endif
