@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,12 +81,37 @@ static void survives_garbage(void **state)
 	}
 }
 
+/* Asked again, also in another region, the answer is that of the question. */
+static void remembers_rightly(void **state)
+{
+	char e164[PHONE_SIZE];
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		assert_true(phone_e164(SPAN("0501234567"), "UA", e164));
+		assert_string_equal(e164, "+380501234567");
+		assert_false(phone_e164(SPAN("0501234567"), "US", e164));
+		assert_true(phone_e164(SPAN("050 123 45 67"), "UA", e164));
+		assert_false(phone_e164(SPAN("050123456"), "UA", e164));
+	}
+	for (int i = 0; i < 20000; i++) { /* more than it remembers */
+		char raw[32], want[32];
+
+		snprintf(raw, sizeof raw, "8 (999) 12%d-%02d-%02d", i / 10000 % 10, i / 100 % 100,
+			i % 100);
+		snprintf(want, sizeof want, "+799912%d%04d", i / 10000 % 10, i % 10000);
+		assert_true(phone_e164(span_of(raw), "RU", e164));
+		assert_string_equal(e164, want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_numbers),
 		cmocka_unit_test(refuses_what_is_none),
 		cmocka_unit_test(survives_garbage),
+		cmocka_unit_test(remembers_rightly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
