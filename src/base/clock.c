@@ -1,9 +1,10 @@
 /*
  * clock.c: dates and RFC 3339.
  *
- * The calendar is counted in years that begin on 1 March: the leap day is then the last day of a year,
- * and the days before each month follow one straight line, (153 m + 2) / 5.  400 such years have 146,097
- * days.  timegm and strptime were rejected: they accept dates that do not exist, and text that is none.
+ * The calendar is counted in years that begin on 1 March: the leap day is then the last day of a
+ * year, and the days before each month follow one straight line, (153 m + 2) / 5.  400 such years
+ * have 146,097 days.  timegm and strptime were rejected: they accept dates that do not exist, and
+ * text that is none.
  */
 #include "base/clock.h"
 

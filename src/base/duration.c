@@ -1,8 +1,8 @@
 /*
  * duration.c: one table of units, read for parsing and for writing.
  *
- * Days and exact time are summed apart and stay apart until duration_add: how long a day is, only the zone
- * knows.
+ * Days and exact time are summed apart and stay apart until duration_add: how long a day is, only
+ * the zone knows.
  */
 #include "base/duration.h"
 

@@ -3,8 +3,9 @@
 /*
  * Durations as rules and the configuration write them: "90m", "1h30m", "2d", "1w".
  *
- * Days and weeks are calendar days in a zone (promise P12: "1d" keeps the time of day over a change to
- * daylight saving time), everything shorter is exact: "24h" is 24 hours.  Hence two parts.
+ * Days and weeks are calendar days in a zone (promise P12: "1d" keeps the time of day over a
+ * change to daylight saving time), everything shorter is exact: "24h" is 24 hours.  Hence two
+ * parts.
  */
 #include "base/tz.h"
 
@@ -22,17 +23,17 @@ enum {
 };
 #define DURATION_MOST_DAYS INT64_C(36500) /* 100 years; longer ones are refused */
 
-/* The sum of whole numbers with units s m h d w, one behind the other.  The error names the duration and
- * the word that is wrong. */
+/* The sum of whole numbers with units s m h d w, one behind the other.  The error names the
+ * duration and the word that is wrong. */
 bool duration_parse(
 	struct span text, unsigned flags, struct duration *ret, struct err *err) MUST_CHECK;
-/* The days by the calendar of tz first, then the rest.  tz may be NULL when there are no days.  TIME_NONE
- * stays TIME_NONE. */
+/* The days by the calendar of tz first, then the rest.  tz may be NULL when there are no days.
+ * TIME_NONE stays TIME_NONE. */
 int64_t duration_add(int64_t at_us, struct duration d, const struct tz *tz);
 /* What it lasts when a day has 24 hours: to compare and to show, not to compute instants. */
 int64_t duration_about_us(struct duration d);
-/* "1d12h", "1h30m", "50ms", "0s": what duration_parse reads (with DURATION_MS).  Returns ret.  Parts below
- * a millisecond are not written; no part is negative. */
+/* "1d12h", "1h30m", "50ms", "0s": what duration_parse reads (with DURATION_MS).  Returns ret.
+ * Parts below a millisecond are not written; no part is negative. */
 char *duration_text(struct duration d, char ret[DURATION_SIZE]);
 
 #endif

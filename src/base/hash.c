@@ -1,11 +1,11 @@
 /*
  * hash.c: SHA-256 by OpenSSL 3, and what is built on it.
  *
- * OpenSSL 3 looks an algorithm up by name each time EVP_sha256() is used, which costs more than hashing
- * an event; the algorithm is therefore fetched once, and one context is reused (there are no threads).
- * HMAC is written out from its definition (RFC 2104) on that context: OpenSSL's EVP_MAC allocates and
- * looks up per use.  The signature in a token is cut to 16 bytes (RFC 2104 section 5), so that links in
- * mails stay short.
+ * OpenSSL 3 looks an algorithm up by name each time EVP_sha256() is used, which costs more than
+ * hashing an event; the algorithm is therefore fetched once, and one context is reused (there are
+ * no threads). HMAC is written out from its definition (RFC 2104) on that context: OpenSSL's
+ * EVP_MAC allocates and looks up per use.  The signature in a token is cut to 16 bytes (RFC 2104
+ * section 5), so that links in mails stay short.
  */
 #include "base/hash.h"
 

@@ -3,8 +3,8 @@
 /*
  * Digests, keyed digests, random bytes, signed tokens.  The only room that uses OpenSSL for them.
  *
- * Nothing here fails at run time: an OpenSSL without SHA-256 or a kernel without random bytes ends the
- * process.  The first call loads what it needs; there is nothing to open or close.
+ * Nothing here fails at run time: an OpenSSL without SHA-256 or a kernel without random bytes
+ * ends the process.  The first call loads what it needs; there is nothing to open or close.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -37,8 +37,9 @@ void hash_random(void *ret, size_t n);
 
 /* What is stored and compared instead of an access token: SHA-256 in hexadecimal. */
 void hash_token(struct span token, char ret_hex[HASH_HEX]);
-/* Appends payload.signature, both base64url: anybody can read the payload, nobody without the key can
- * change it.  The payload names its purpose; a key with one purpose only would be better still. */
+/* Appends payload.signature, both base64url: anybody can read the payload, nobody without the key
+ * can change it.  The payload names its purpose; a key with one purpose only would be better
+ * still. */
 void hash_sign(struct buf *out, struct span key, struct span payload);
 /* False unless hash_sign made the token with this key.  The payload is taken from the arena. */
 bool hash_verify(

@@ -1,14 +1,16 @@
 /*
  * json.c: the check; walking and writing are in json_walk.c.
  *
- * One recursive descent over the bytes (depth is limited, so recursion is too).  It keeps nothing but
- * where it is: a frame per open container, from which a path is written when something is refused.
+ * One recursive descent over the bytes (depth is limited, so recursion is too).  It keeps nothing
+ * but where it is: a frame per open container, from which a path is written when something is
+ * refused.
  *
- * Duplicate keys: the keys of all open objects lie on one stack, each with a cheap hash; an object's own
- * keys are always its topmost part.  Up to 32 keys are compared as they come, which costs less than any
- * table.  A larger object is sorted when it closes and neighbours are compared: n log n whatever an
- * attacker sends, where a hash table would need a secret seed.  (Rejected for the same reason: comparing
- * unescaped copies of all keys; only keys that contain a backslash are copied.)
+ * Duplicate keys: the keys of all open objects lie on one stack, each with a cheap hash; an
+ * object's own keys are always its topmost part.  Up to 32 keys are compared as they come, which
+ * costs less than any table.  A larger object is sorted when it closes and neighbours are
+ * compared: n log n whatever an attacker sends, where a hash table would need a secret seed.
+ * (Rejected for the same reason: comparing unescaped copies of all keys; only keys that contain a
+ * backslash are copied.)
  */
 #include "base/json.h"
 
@@ -116,8 +118,8 @@ static inline const char *json_digits(const char *p, const char *end)
 	return p;
 }
 
-/* Length of the UTF-8 character at p (RFC 3629 table 3-7: no surrogates, no overlong forms, nothing above
- * U+10FFFF), 0 when it is none. */
+/* Length of the UTF-8 character at p (RFC 3629 table 3-7: no surrogates, no overlong forms,
+ * nothing above U+10FFFF), 0 when it is none. */
 static unsigned json_utf8_len(const unsigned char *p, size_t n)
 {
 	unsigned char lead = p[0], low = 0x80, high = 0xbf;
@@ -215,8 +217,8 @@ static const char *json_escape(struct json_scan *s, const char *p)
 	return p + 2;
 }
 
-/* Eight bytes that all stand for themselves: no quote, no backslash, no control, nothing above ASCII.
- * Exact per word: a borrow can only come from a byte that is itself a hit. */
+/* Eight bytes that all stand for themselves: no quote, no backslash, no control, nothing above
+ * ASCII. Exact per word: a borrow can only come from a byte that is itself a hit. */
 static inline bool json_plain8(const char *p)
 {
 	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
@@ -582,7 +584,8 @@ const char *json_check(const char *p, const char *end, struct json_fault *ret_fa
 
 bool json_check_all(struct span text, struct json_fault *ret_fault)
 {
-	const char *end = text.n ? text.p + text.n : text.p, *p = json_check(text.p, end, ret_fault);
+	const char *end = text.n ? text.p + text.n : text.p,
+		   *p = json_check(text.p, end, ret_fault);
 
 	if (p == NULL)
 		return false;

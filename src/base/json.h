@@ -1,20 +1,22 @@
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 /*
- * Strict JSON (RFC 8259) in one pass: check text once, then walk it where it lies; no tree is built.
+ * Strict JSON (RFC 8259) in one pass: check text once, then walk it where it lies; no tree is
+ * built.
  *
- * json_check accepts only what Postgres, Lua and our own writers take without loss.  Refused beyond the
- * RFC: depth over 32, the same key twice in an object (compared after unescaping), \u0000, lone
- * surrogates, invalid or overlong UTF-8, a byte order mark, numbers beyond +-1e15, of more than 40
- * characters or with an exponent beyond +-100.  What may stand behind the value is the caller's
- * business; json_check_all is for text that is one value and nothing else.
+ * json_check accepts only what Postgres, Lua and our own writers take without loss.  Refused
+ * beyond the RFC: depth over 32, the same key twice in an object (compared after unescaping),
+ * \u0000, lone surrogates, invalid or overlong UTF-8, a byte order mark, numbers beyond +-1e15,
+ * of more than 40 characters or with an exponent beyond +-100.  What may stand behind the value
+ * is the caller's business; json_check_all is for text that is one value and nothing else.
  *
- * Everything under "walking" takes a span that was checked (blanks around it are allowed).  On other
- * text the answers mean nothing, but nothing outside the span is ever read.  All returned spans are
- * parts of the span given (or of the arena, where one is passed): valid as long as that is.
+ * Everything under "walking" takes a span that was checked (blanks around it are allowed).  On
+ * other text the answers mean nothing, but nothing outside the span is ever read.  All returned
+ * spans are parts of the span given (or of the arena, where one is passed): valid as long as that
+ * is.
  *
- * Pure functions, no state, no locks.  Nothing is allocated except: keys with escapes and objects of
- * more than a hundred keys during a check (freed before it returns), json_text into its arena.
+ * Pure functions, no state, no locks.  Nothing is allocated except: keys with escapes and objects
+ * of more than a hundred keys during a check (freed before it returns), json_text into its arena.
  * The process must keep LC_NUMERIC at "C".
  */
 #include "base/mem.h"
@@ -49,11 +51,11 @@ struct json_member {
 
 /*** checking ***/
 
-/* Checks ONE value at p; blanks may precede it.  Returns the position behind it, or NULL with *ret_fault
- * filled (it is not touched otherwise). */
+/* Checks ONE value at p; blanks may precede it.  Returns the position behind it, or NULL with
+ * *ret_fault filled (it is not touched otherwise). */
 const char *json_check(const char *p, const char *end, struct json_fault *ret_fault) MUST_CHECK;
-/* The same; the value must be an object, and in the same pass the values of wanted members are noted.
- * When NULL is returned the values in want mean nothing. */
+/* The same; the value must be an object, and in the same pass the values of wanted members are
+ * noted. When NULL is returned the values in want mean nothing. */
 const char *json_check_object(const char *p, const char *end, struct json_member *want,
 	size_t n_want, struct json_fault *ret_fault) MUST_CHECK;
 /* The whole text is one value with blanks around it at most. */
@@ -69,8 +71,8 @@ bool json_is_null(struct span value);
 bool json_get(struct span object, struct span key, struct span *ret_value);
 /* Follows keys divided by dots; a number picks from an array, from 0: "data.products.0.price". */
 bool json_find(struct span value, const char *dotted_path, struct span *ret_value);
-/* The unescaped text of a string, {NULL, 0} for other kinds.  Without escapes it borrows from the value,
- * otherwise it is taken from the arena. */
+/* The unescaped text of a string, {NULL, 0} for other kinds.  Without escapes it borrows from the
+ * value, otherwise it is taken from the arena. */
 struct span json_text(struct span value, struct arena *a);
 /* Is this JSON string (a key of json_next, say) the given text? */
 bool json_text_is(struct span value, struct span text);
@@ -79,11 +81,10 @@ bool json_number(struct span value, double *ret);
 /* Only numbers written without fraction and exponent. */
 bool json_integer(struct span value, int64_t *ret);
 
-/* Goes over the members of an object or the elements of an array:
- *	json_iter_init(&it, value);
- *	while (json_next(&it, &key, &element))
- * ret_key is the JSON string as it stands, quotes included (for json_text, json_text_is), {NULL, 0} in
- * arrays; it may be NULL.  Other kinds of value have no elements. */
+/* Goes over the members of an object or the elements of an array: json_iter_init(&it, value);
+ * while (json_next(&it, &key, &element)) ret_key is the JSON string as it stands, quotes included
+ * (for json_text, json_text_is), {NULL, 0} in arrays; it may be NULL.  Other kinds of value have
+ * no elements. */
 struct json_iter {
 	const char *p;   /* behind the last element */
 	const char *end; /* of the text */
@@ -100,8 +101,9 @@ void json_put_text(struct buf *b, struct span s);
 void json_put_number(struct buf *b, double x);
 /* `"key":`, with a comma before it unless it opens its object. */
 void json_put_key(struct buf *b, const char *key);
-/* The same value without blanks, escapes written one way, keys sorted by their bytes, numbers as they
- * were spelled: equal values that a sender wrote twice become equal bytes, for content hashes. */
+/* The same value without blanks, escapes written one way, keys sorted by their bytes, numbers as
+ * they were spelled: equal values that a sender wrote twice become equal bytes, for content
+ * hashes. */
 void json_canon(struct span value, struct buf *out);
 
 #endif

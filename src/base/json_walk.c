@@ -1,13 +1,13 @@
 /*
  * json_walk.c: reading checked JSON where it lies, and writing it.
  *
- * Nothing here checks again: json_check has.  Every loop still stops at the end of the span, so a caller
- * that forgot the check gets nonsense, never foreign memory.  Values are found by skipping their
- * neighbours; there is no index, because an event is short, most of its members are never asked for, and
- * an index is an allocation per event.
+ * Nothing here checks again: json_check has.  Every loop still stops at the end of the span, so a
+ * caller that forgot the check gets nonsense, never foreign memory.  Values are found by skipping
+ * their neighbours; there is no index, because an event is short, most of its members are never
+ * asked for, and an index is an allocation per event.
  *
- * The canonical form is written in one pass: the members of an object are written in the order they come
- * and moved only when they turn out not to be sorted.
+ * The canonical form is written in one pass: the members of an object are written in the order
+ * they come and moved only when they turn out not to be sorted.
  */
 #include "base/json.h"
 
@@ -50,7 +50,8 @@ static inline const char *json_gap(const char *p, const char *end)
 	return p;
 }
 
-/* The first quote or backslash at or behind p; eight bytes at a time, the lowest hit of a word is exact. */
+/* The first quote or backslash at or behind p; eight bytes at a time, the lowest hit of a word is
+ * exact. */
 static inline const char *json_text_stop(const char *p, const char *end)
 {
 	const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
@@ -364,7 +365,8 @@ static double json_number_slow(const char *p, const char *end)
 	return strtod(copy, NULL) + 0.0; /* -0 becomes 0 */
 }
 
-/* Digits below 2^53 divided by a power of ten up to 10^22 are rounded once, so exactly (Clinger 1990). */
+/* Digits below 2^53 divided by a power of ten up to 10^22 are rounded once, so exactly (Clinger
+ * 1990). */
 bool json_number(struct span value, double *ret)
 {
 	static const double tens[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
@@ -604,8 +606,8 @@ static const char *json_canon_scalar(struct json_canon *c, const char *p, const 
 	return behind;
 }
 
-/* Writes the value that begins exactly at p, returns the position behind it.  What is written for a part
- * of the text is never longer than the part: the shortest escapes are used. */
+/* Writes the value that begins exactly at p, returns the position behind it.  What is written for
+ * a part of the text is never longer than the part: the shortest escapes are used. */
 static const char *json_canon_value(struct json_canon *c, const char *p, const char *end)
 {
 	bool nest = p < end && (*p == '{' || *p == '[') && c->depth < JSON_DEPTH;

@@ -1,8 +1,9 @@
 #ifndef BASE_NOW_H
 #define BASE_NOW_H
 /*
- * What time it is, in microseconds.  Kept apart from base/clock.h (pure conversions) so that the floors
- * which must not know the time (engine/, model/) can be kept from including it.  Never fails.
+ * What time it is, in microseconds.  Kept apart from base/clock.h (pure conversions) so that the
+ * floors which must not know the time (engine/, model/) can be kept from including it.  Never
+ * fails.
  */
 #include <stdint.h>
 

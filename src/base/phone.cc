@@ -1,14 +1,15 @@
 /*
  * phone.cc: the wall around libphonenumber.
  *
- * Valid numbers only (length and known prefixes): a number that is merely possible is mostly a typing
- * error, and a text message to it goes to a stranger or nowhere.  The library would write to stdout when
- * it dislikes something, hence the silent logger.  Its parser takes time that grows with the text, so
- * long input is refused first (it refuses more than 250 characters itself, but only after copying).
+ * Valid numbers only (length and known prefixes): a number that is merely possible is mostly a
+ * typing error, and a text message to it goes to a stranger or nowhere.  The library would write
+ * to stdout when it dislikes something, hence the silent logger.  Its parser takes time that
+ * grows with the text, so long input is refused first (it refuses more than 250 characters
+ * itself, but only after copying).
  *
- * Reading one number costs 13-22 us, more than all the rest of an event, and a visitor's events come in a
- * row: the last answers are remembered, one per slot, 180 kB in all.  The answer is a pure function of the
- * question, so nothing can be out of date.
+ * Reading one number costs 13-22 us, more than all the rest of an event, and a visitor's events
+ * come in a row: the last answers are remembered, one per slot, 180 kB in all.  The answer is a
+ * pure function of the question, so nothing can be out of date.
  */
 #include "base/phone.h"
 

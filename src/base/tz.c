@@ -1,17 +1,18 @@
 /*
  * tz.c: a reader of TZif files (RFC 9636), version 2 and later.
  *
- * A zone is a sorted table of transitions, each to one of a few offsets, and a footer: a POSIX TZ string
- * that says how it goes on after the last transition.  Everything above is built on two questions: which
- * offset holds at an instant (tz_offset), and when does the next transition come (tz_next).
+ * A zone is a sorted table of transitions, each to one of a few offsets, and a footer: a POSIX TZ
+ * string that says how it goes on after the last transition.  Everything above is built on two
+ * questions: which offset holds at an instant (tz_offset), and when does the next transition come
+ * (tz_next).
  *
- * A local time is turned into an instant by walking the stretches between transitions around it, earliest
- * first.  Read with the offset of a stretch it either lies inside (done: the first of two), behind it (try
- * the next), or before its beginning, which means the clock jumped over it: the beginning is then the first
- * moment after the gap.
+ * A local time is turned into an instant by walking the stretches between transitions around it,
+ * earliest first.  Read with the offset of a stretch it either lies inside (done: the first of
+ * two), behind it (try the next), or before its beginning, which means the clock jumped over it:
+ * the beginning is then the first moment after the gap.
  *
- * Rejected: localtime_r and mktime (process-wide TZ, 9 us when zones alternate, and in a gap an answer an
- * hour off in either direction); ICU (its data is older than the system's).
+ * Rejected: localtime_r and mktime (process-wide TZ, 9 us when zones alternate, and in a gap an
+ * answer an hour off in either direction); ICU (its data is older than the system's).
  */
 #include "base/tz.h"
 
@@ -363,7 +364,7 @@ static struct buf tz_file(const char *name)
 	return b;
 }
 
-/* One spelling per file, nothing outside the directory: an unknown name costs an open, no memory. */
+/* One spelling per file, nothing outside the directory; an unknown name must not cost memory. */
 static bool tz_name_ok(const char *name)
 {
 	size_t n = strlen(name);

@@ -1,13 +1,14 @@
 #ifndef BASE_TZ_H
 #define BASE_TZ_H
 /*
- * Wall clocks: instants <-> local times by the system's tzdata, read by ourselves (no TZ, no tzset).
+ * Wall clocks: instants <-> local times by the system's tzdata, read by ourselves (no TZ, no
+ * tzset).
  *
- * A zone is loaded once and lives as long as the process; the answers depend on nothing but the zone's
- * file.  A changed tzdata counts from the next start on.
+ * A zone is loaded once and lives as long as the process; the answers depend on nothing but the
+ * zone's file.  A changed tzdata counts from the next start on.
  *
- * Promise P12: a local time that does not exist (a gap) becomes the first moment after the gap; one that
- * exists twice means the first.
+ * Promise P12: a local time that does not exist (a gap) becomes the first moment after the gap;
+ * one that exists twice means the first.
  */
 #include "base/clock.h"
 
@@ -26,7 +27,7 @@ struct tz_wall {
 	int offset_s; /* east of UTC; ignored by tz_from_local */
 };
 
-/* "Europe/Kyiv"; NULL when the name is no zone of the system's tzdata (or is not [A-Za-z0-9_+/-]). */
+/* "Europe/Kyiv"; NULL when it is no zone of the system's tzdata (or not [A-Za-z0-9_+/-]). */
 const struct tz *tz_get(const char *name);
 const char *tz_name(const struct tz *tz);
 

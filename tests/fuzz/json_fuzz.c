@@ -1,7 +1,8 @@
 /*
- * json_fuzz.c: any bytes through the check; what passes is walked, every span must lie in its parent, and
- * what we write from it must pass again and mean the same.  What does not pass is walked too: nonsense may
- * come out, but nothing outside the text may be read (the copy is exact, so the sanitizer sees it).
+ * json_fuzz.c: any bytes through the check; what passes is walked, every span must lie in its
+ * parent, and what we write from it must pass again and mean the same.  What does not pass is
+ * walked too: nonsense may come out, but nothing outside the text may be read (the copy is exact,
+ * so the sanitizer sees it).
  */
 #include "base/json.h"
 

@@ -1,5 +1,5 @@
-# tests/fuzz: libFuzzer programs; built by `configure CC=clang CXX=clang++ --enable-fuzzers`, run by hand:
-# `tests/fuzz/json_fuzz -max_total_time=60`
+# tests/fuzz: libFuzzer programs, built by `configure CC=clang CXX=clang++ --enable-fuzzers`, run
+# by hand: `tests/fuzz/json_fuzz -max_total_time=60`
 if FUZZERS
 noinst_PROGRAMS += tests/fuzz/json_fuzz
 tests_fuzz_json_fuzz_SOURCES = tests/fuzz/json_fuzz.c

@@ -83,7 +83,7 @@ static void transition_keeps_p12(const struct tz *tz, int64_t t)
 	}
 }
 
-/* Finds the second at which the offset changes between two instants, and looks at its neighbours. */
+/* Finds the second at which the offset changes between two instants, and looks around it. */
 static void transition_agrees(const struct tz *tz, int64_t low, int64_t high)
 {
 	int before = tz_offset_s(tz, low * CLOCK_SECOND_US);
