@@ -16,7 +16,8 @@
  * is.
  *
  * Pure functions, no state, no locks.  Nothing is allocated except: keys with escapes and objects
- * of more than a hundred keys during a check (freed before it returns), json_text into its arena.
+ * of more than a hundred keys during a check and what json_canon sorts (freed before they return),
+ * json_text into its arena.
  * The process must keep LC_NUMERIC at "C".
  */
 #include "base/mem.h"
@@ -37,10 +38,9 @@ const char *json_kind_name(enum json_kind kind); /* "null", "false", ..., "objec
 
 /* Where and why text was refused. */
 struct json_fault {
-	const char *
-		what; /* constant text: lower case, no full stop, says what to do where not obvious */
-	char path[160]; /* like $.data.products[3].price; long ones end in "..." */
-	size_t at;      /* bytes from the beginning of the text */
+	const char *what; /* constant text that says what to do where that is not obvious */
+	char path[160];   /* like $.data.products[3].price; long ones end in "..." */
+	size_t at;        /* bytes from the beginning of the text */
 };
 
 /* A member of the outermost object that json_check_object shall note. */
@@ -81,10 +81,13 @@ bool json_number(struct span value, double *ret);
 /* Only numbers written without fraction and exponent. */
 bool json_integer(struct span value, int64_t *ret);
 
-/* Goes over the members of an object or the elements of an array: json_iter_init(&it, value);
- * while (json_next(&it, &key, &element)) ret_key is the JSON string as it stands, quotes included
- * (for json_text, json_text_is), {NULL, 0} in arrays; it may be NULL.  Other kinds of value have
- * no elements. */
+/* Goes over the members of an object or the elements of an array:
+ *
+ *	json_iter_init(&it, value);
+ *	while (json_next(&it, &key, &element))
+ *
+ * ret_key is the JSON string as it stands, quotes included (for json_text, json_text_is), {NULL, 0}
+ * in arrays; it may be NULL.  Other kinds of value have no elements. */
 struct json_iter {
 	const char *p;   /* behind the last element */
 	const char *end; /* of the text */
