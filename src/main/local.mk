@@ -1,8 +1,11 @@
-# src/main: see README.md beside this file
+# src/main: the programs: settings, processes, and the commands for operators and marketers
 libnudged_a_SOURCES += \
 	src/main/settings_check.c src/main/settings_check.h \
 	src/main/settings_table.c src/main/settings_table.h \
-	src/main/settings.c src/main/settings.h
+	src/main/settings.c src/main/settings.h \
+	src/main/rule_files.c src/main/rule_files.h \
+	src/main/rule_test.c src/main/rule_test.h \
+	src/main/rule_check.c src/main/rule_check.h
 libnudged_a_SOURCES += \
 	src/main/lockfile.c src/main/lockfile.h \
 	src/main/listen.c src/main/listen.h \

@@ -1,0 +1,111 @@
+/* nudgectl.c: finds the command and what it needs; everything else stands in ctl_*.c. */
+#include "config.h"
+
+#include "base/log.h"
+#include "main/ctl.h"
+#include "main/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NUDGECTL_CONFIG NUDGED_SYSCONFDIR "/nudged.conf"
+
+/* A row here also needs its paragraph in doc/nudgectl.1. */
+static const struct ctl_command nudgectl_commands[] = {
+	{ "check", "[--rules DIR] [--templates DIR]", "loads and lints rules and templates",
+		CTL_SETTINGS_IF_ANY, ctl_check },
+	{ "test", "[--rules DIR] [--templates DIR] [FILE...]",
+		"runs the rules' own tests on a virtual clock", CTL_SETTINGS_IF_ANY, ctl_test },
+};
+
+enum { NUDGECTL_COMMANDS = sizeof nudgectl_commands / sizeof *nudgectl_commands };
+
+int ctl_fail(const char *name, const struct err *err)
+{
+	fprintf(stderr, "nudgectl %s: %s\n", name, err->text);
+	if (*err->hint)
+		fprintf(stderr, "hint: %s\n", err->hint);
+	return CTL_FAILED;
+}
+
+static const struct ctl_command *nudgectl_find(const char *name)
+{
+	for (size_t i = 0; i < NUDGECTL_COMMANDS; i++)
+		if (strcmp(nudgectl_commands[i].name, name) == 0)
+			return &nudgectl_commands[i];
+	return NULL;
+}
+
+int ctl_usage(const char *name)
+{
+	const struct ctl_command *c = nudgectl_find(name);
+
+	fprintf(stderr, "usage: nudgectl [--config FILE] %s %s\n", name, c ? c->arguments : "");
+	return CTL_USAGE;
+}
+
+static void nudgectl_help(FILE *out)
+{
+	fprintf(out, "usage: nudgectl [--config FILE] COMMAND ...\n\n");
+	for (size_t i = 0; i < NUDGECTL_COMMANDS; i++)
+		fprintf(out, "  %-10s %s\n             %s\n", nudgectl_commands[i].name,
+			nudgectl_commands[i].arguments, nudgectl_commands[i].help);
+	fprintf(out, "\nThe configuration is " NUDGECTL_CONFIG
+		     " or what --config or NUDGED_CONFIG say.\n");
+}
+
+/* Reads the settings that the command wants; false: it said why. */
+static bool nudgectl_settings(
+	const struct ctl_command *c, struct ctl_env *env, struct settings **ret)
+{
+	struct settings_problems problems = { 0 };
+
+	if (c->settings == CTL_SETTINGS_NONE)
+		return true;
+	if (env->config == NULL && access(NUDGECTL_CONFIG, R_OK) == 0)
+		env->config = NUDGECTL_CONFIG;
+	if (env->config == NULL && c->settings == CTL_SETTINGS_IF_ANY)
+		return true;
+	*ret = settings_read(env->config ? env->config : NUDGECTL_CONFIG, NULL, &problems);
+	for (size_t i = 0; i < problems.n; i++)
+		ctl_fail(c->name, &problems.v[i]);
+	settings_problems_free(&problems);
+	env->settings = *ret;
+	return *ret != NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl_env env = { .config = getenv("NUDGED_CONFIG") };
+	const struct ctl_command *c;
+	struct settings *settings = NULL;
+	int at = 1, code;
+
+	log_open("nudgectl", LOG_LOGFMT, LOG_LVL_WARNING);
+	if (argc > 2 && strcmp(argv[1], "--config") == 0) {
+		env.config = argv[2];
+		at = 3;
+	}
+	if (at < argc && strcmp(argv[at], "--version") == 0) {
+		puts("nudgectl " VERSION);
+		return CTL_OK;
+	}
+	if (at >= argc || strcmp(argv[at], "--help") == 0) {
+		nudgectl_help(at < argc ? stdout : stderr);
+		return at < argc ? CTL_OK : CTL_USAGE;
+	}
+	if ((c = nudgectl_find(argv[at])) == NULL) {
+		fprintf(stderr, "nudgectl: unknown command \"%s\"\n", argv[at]);
+		nudgectl_help(stderr);
+		return CTL_USAGE;
+	}
+	if (!nudgectl_settings(c, &env, &settings))
+		return CTL_FAILED;
+	code = c->run(&env, argc - at, argv + at);
+	settings_free(settings);
+	if (fflush(stdout) != 0)
+		code = CTL_FAILED;
+	return code;
+}
