@@ -2,3 +2,5 @@
 include tests/unit/local.mk
 include tests/static/local.mk
 include tests/fuzz/local.mk
+check_PROGRAMS += tests/http_echo
+tests_http_echo_SOURCES = tests/http_echo.c
