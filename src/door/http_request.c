@@ -7,6 +7,7 @@
  * An answer is written into the connection's output at once when no older one is missing, else it waits
  * in the request.
  */
+#include "base/json.h"
 #include "base/mem.h"
 #include "door/http_conn.h"
 
@@ -300,23 +301,15 @@ void http_answer(struct http_request *req, int status, const char *content_type,
 	http_conn_touch(c);
 }
 
-/* Writes `"name":"text"` with JSON's escapes. */
+/* Adds a member, unless there is no text; what is no text for JSON is not repeated. */
 static void http_add_member(struct buf *b, const char *name, const char *text)
 {
+	struct span s = span_of(text);
+
 	if (text == NULL)
 		return;
-	buf_printf(b, "%s\"%s\":\"", b->n > 1 ? "," : "", name);
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			buf_char(b, '\\');
-		if (c < 0x20 || c == 0x7f)
-			buf_printf(b, "\\u%04x", c);
-		else
-			buf_char(b, (char)c);
-	}
-	buf_char(b, '"');
+	json_put_key(b, name);
+	json_put_text(b, json_is_text(s) ? s : SPAN("(not UTF-8)"));
 }
 
 void http_refuse(
