@@ -9,7 +9,7 @@
  * stays in the event's data and does nothing else.
  *
  * Split by noun: card_customer.c (contacts, traits, consent, activity, cart), card_order.c (order rows,
- * aggregates, money by day), card_task.c, card_message.c; card.c hands the event round.
+ * aggregates), card_spend.c (money by day), card_task.c, card_message.c; card.c hands the event round.
  */
 #include "model/batch.h"
 

@@ -38,6 +38,33 @@ struct span field_get(struct span object, const char *key)
 	return (struct span){ NULL, 0 };
 }
 
+/* Is this key, quotes included, that name? */
+static bool key_is(struct span key, const char *name, size_t n)
+{
+	if (memchr(key.p, '\\', key.n))
+		return json_text_is(key, (struct span){ name, n });
+	return key.n == n + 2 && memcmp(key.p + 1, name, n) == 0;
+}
+
+void field_pick(struct span object, struct field_want *want, size_t n)
+{
+	struct json_iter it;
+	struct span key, value;
+
+	for (size_t i = 0; i < n; i++)
+		want[i].value = (struct span){ NULL, 0 };
+	if (!object.p || json_kind(object) != JSON_OBJECT)
+		return;
+	json_iter_init(&it, object);
+	while (json_next(&it, &key, &value))
+		for (size_t i = 0; i < n; i++)
+			if (key_is(key, want[i].key, strlen(want[i].key))) {
+				if (!json_is_null(value))
+					want[i].value = value;
+				break;
+			}
+}
+
 struct span field_text(struct span value, struct arena *a)
 {
 	struct span text = { NULL, 0 };

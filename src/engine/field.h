@@ -24,6 +24,12 @@ const char *field_kind_name(enum field_kind k); /* "any", "text", ... as in lua/
 
 /* The member of an object, or {NULL, 0}: not there, null, or no object. */
 struct span field_get(struct span object, const char *key);
+/* Many members in one pass: fills the values of wanted keys; what is not there or null gets {NULL, 0}. */
+struct field_want {
+	const char *key;
+	struct span value;
+};
+void field_pick(struct span object, struct field_want *want, size_t n);
 
 /* Strings without blanks around them, numbers as they were spelled; {NULL, 0} for everything else and
  * for empty text.  Borrows from the value, or takes from the arena where there are escapes. */

@@ -1,5 +1,10 @@
 # src/engine: see README.md beside this file
-libnudged_a_SOURCES += src/engine/field.c src/engine/field.h src/engine/vocabulary.c src/engine/vocabulary.h src/engine/card.h
+libnudged_a_SOURCES += \
+	src/engine/field.c src/engine/field.h \
+	src/engine/vocabulary.c src/engine/vocabulary.h \
+	src/engine/card.c src/engine/card.h src/engine/card_part.h \
+	src/engine/card_customer.c src/engine/card_order.c src/engine/card_spend.c \
+	src/engine/card_message.c src/engine/card_task.c
 EXTRA_DIST += lua/vocabulary.lua
 libnudged_a_SOURCES += src/engine/replay.c src/engine/replay.h
 libnudged_a_SOURCES += \

@@ -34,6 +34,9 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/vocabulary_test
 tests_unit_vocabulary_test_SOURCES = tests/unit/vocabulary_test.c
 TESTS += tests/unit/vocabulary_test
+check_PROGRAMS += tests/unit/card_test
+tests_unit_card_test_SOURCES = tests/unit/card_test.c
+TESTS += tests/unit/card_test
 check_PROGRAMS += tests/unit/loop_test
 tests_unit_loop_test_SOURCES = tests/unit/loop_test.c
 TESTS += tests/unit/loop_test
