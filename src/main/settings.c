@@ -278,7 +278,7 @@ struct settings *settings_read(
 	size_t n;
 
 	s->conf = conf_read(settings_schema(), path, s);
-	s->path = path ? strcpy(conf_alloc(s->conf, strlen(path) + 1), path) : "";
+	s->path = path ? memcpy(conf_alloc(s->conf, strlen(path) + 1), path, strlen(path) + 1) : "";
 	conf_problems(s->conf, &n);
 	if (n == 0 && old)
 		conf_keep_fixed(s->conf, old->conf, settings_on_kept, NULL);

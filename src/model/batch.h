@@ -63,7 +63,7 @@ struct visit_outcome {
 struct visit_rule_fault {
 	struct span rule, text; /* text: file, line, error, values read */
 	int64_t seq, chain;
-	bool failed;  /* it broke here */
+	bool failed; /* it broke here */
 	bool suspend; /* 20 of its last 50 runs broke (P7): the store writes the suspension and its task */
 };
 
@@ -141,7 +141,7 @@ enum query_kind {
 	QUERY_EVENTS, /* those events themselves, newest first, at most limit -> rows */
 	QUERY_ORDERS, /* the customer's orders, newest first, at most limit -> orders */
 	QUERY_TEXT,   /* a rule text by hash -> text (bundle JSON); TEXT {NULL,0}: not there */
-	QUERY_CHAIN,  /* the body of a live chain that was loaded without: an event that the daemon or a rule
+	QUERY_CHAIN, /* the body of a live chain that was loaded without: an event that the daemon or a rule
 	                 made in this batch may wake it -> event, history, arrived and loaded of *chain */
 };
 struct query_row {

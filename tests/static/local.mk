@@ -1,0 +1,2 @@
+TESTS += tests/static/floors.sh tests/static/headers.sh
+EXTRA_DIST += tests/static/floors.sh tests/static/headers.sh tests/static/format.sh
