@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct log_ctx settings_log = { "settings", "" };
-
 /* "always": for stores without working hours */
 static const struct shop_span settings_whole_day = { 0, 24 * 60 };
 
@@ -254,10 +252,20 @@ static void settings_check_pairs(struct settings *s)
 
 static void settings_on_kept(void *arg, const char *section, const char *key)
 {
-	(void)arg;
-	log_warning(&settings_log,
-		"option \"%s\" in section [%s] was changed; it takes effect at restart", key,
-		section);
+	struct buf *b = arg;
+
+	buf_printf(b, "%s[%s] %s", b->n ? ", " : "", section, key);
+}
+
+/* Options that change at restart only keep their values. */
+static void settings_keep_fixed(struct settings *s, const struct settings *old)
+{
+	struct buf b = { 0 };
+
+	conf_keep_fixed(s->conf, old->conf, settings_on_kept, &b);
+	if (b.n)
+		s->kept = memcpy(conf_alloc(s->conf, b.n + 1), b.p, b.n + 1);
+	buf_free(&b);
 }
 
 /* Moves the mistakes out of the conf. */
@@ -279,9 +287,10 @@ struct settings *settings_read(
 
 	s->conf = conf_read(settings_schema(), path, s);
 	s->path = path ? memcpy(conf_alloc(s->conf, strlen(path) + 1), path, strlen(path) + 1) : "";
+	s->kept = "";
 	conf_problems(s->conf, &n);
 	if (n == 0 && old)
-		conf_keep_fixed(s->conf, old->conf, settings_on_kept, NULL);
+		settings_keep_fixed(s, old);
 	s->has_admin = *s->nudged.admin_token && n == 0 &&
 		       settings_parse_hash(s->nudged.admin_token, '\0', s->admin_hash, &err);
 	settings_add_listen(s);

@@ -188,6 +188,8 @@ struct settings {
 	struct staff staff;                    /* [manager NAME], [group NAME] */
 	const struct shop_calendar *calendars; /* [calendar NAME]; the first is "always" */
 	size_t ncalendars;
+	const char *
+		kept; /* options that were changed but take effect at restart: "[nudged] engines, ..." */
 	struct conf *conf; /* where it all came from, for settings_show */
 };
 
@@ -197,7 +199,7 @@ struct settings_problems {
 };
 
 /* Reads and checks the file (NULL: defaults only).  With `old`, options that change at restart only
- * keep their old values, with a warning in the log each.  NULL: *problems says why, free it with
+ * keep their old values and are listed in `kept`.  NULL: *problems says why, free it with
  * settings_problems_free. */
 struct settings *settings_read(
 	const char *path, const struct settings *old, struct settings_problems *problems);

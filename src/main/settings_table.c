@@ -158,7 +158,7 @@ static const struct conf_key settings_keys[] = {
 	{ "mail", "claim_time", CONF_DURATION, offsetof(struct settings, mail.claim_us), 0, "30s", .min = INT64_C(1000000), .max = INT64_C(600000000),
 		.help = "Hand-over must begin so soon after a message was claimed, else it is given "
 			"back." },
-	{ "mail", "couriers", CONF_INT, offsetof(struct settings, mail.couriers), CONF_FIXED, "1", .min = 0, .max = 32,
+	{ "mail", "couriers", CONF_INT, offsetof(struct settings, mail.couriers), 0, "1", .min = 0, .max = 32,
 		.help = "Processes that send mail; 0: none is sent, it waits until it expires." },
 	{ "mail", "from", CONF_STRING, offsetof(struct settings, mail.from), 0, "", .check = settings_check_mailbox,
 		.help = "From: of mails of stores that have none of their own." },
@@ -197,7 +197,7 @@ static const struct conf_key settings_keys[] = {
 		.help = "User at the server; empty: no AUTH." },
 	{ "publish", "client_id", CONF_STRING, offsetof(struct settings, publish.client_id), CONF_FIXED, "nudged-publish", .check = settings_check_word,
 		.help = "Client id at the broker of [mqtt]; the number of the courier is put behind it." },
-	{ "publish", "couriers", CONF_INT, offsetof(struct settings, publish.couriers), CONF_FIXED, "0", .min = 0, .max = 32,
+	{ "publish", "couriers", CONF_INT, offsetof(struct settings, publish.couriers), 0, "0", .min = 0, .max = 32,
 		.help = "Processes that publish to the broker of [mqtt]; 0: none." },
 	{ "publish", "give_up", CONF_DURATION, offsetof(struct settings, publish.give_up_us), 0, "24h", .min = INT64_C(60000000), .max = INT64_C(604800000000),
 		.help = "A message that could not be handed over for so long has failed." },

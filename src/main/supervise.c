@@ -361,10 +361,16 @@ static bool supervise_start_check(struct supervise *sv, struct settings *candida
 	return true;
 }
 
+/* Keeps why the last one was refused, for STATUS; "" = it was not. */
+static void supervise_set_refused(struct supervise *sv, const char *why)
+{
+	snprintf(sv->refused, sizeof sv->refused, "%s%.280s", *why ? "refused: " : "", why);
+}
+
 /* The end of a reload, whatever its outcome. */
 static void supervise_reload_done(struct supervise *sv, const char *refused)
 {
-	snprintf(sv->refused, sizeof sv->refused, "%s%s", *refused ? "refused: " : "", refused);
+	supervise_set_refused(sv, refused);
 	if (sv->ready)
 		notify_send(&sv->notify, "READY=1");
 	sv->status[0] = '\0'; /* send it anew */
@@ -384,6 +390,8 @@ static void supervise_apply(struct supervise *sv, struct settings *s)
 	if (!supervise_size_all(sv, &err))
 		log_error(&supervise_log, "%s", err.text);
 	log_notice(&supervise_log, "reloaded");
+	if (*s->kept)
+		log_warning(&supervise_log, "changed, but takes effect at restart: %s", s->kept);
 }
 
 static void supervise_reload(struct supervise *sv)
@@ -430,10 +438,12 @@ static void supervise_check_ended(struct supervise *sv, int status)
 		supervise_apply(sv, check.candidate);
 	if (sv->stopping)
 		return;
-	if (!ok && WIFSIGNALED(status))
+	if (!ok && WIFSIGNALED(status) && !sv->reload_waits)
 		log_error(&supervise_log, "%s", text);
-	if (check.candidate || !sv->reload_waits)
+	if (check.candidate)
 		supervise_reload_done(sv, ok ? "" : text);
+	else if (!sv->reload_waits)
+		supervise_set_refused(sv, ok ? "" : text);
 	if (sv->reload_waits) {
 		sv->reload_waits = false;
 		supervise_reload(sv);

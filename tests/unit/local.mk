@@ -60,3 +60,8 @@ tests_unit_liquid_test_SOURCES = tests/unit/liquid_test.c
 TESTS += tests/unit/liquid_test
 endif
 EXTRA_DIST += tests/data/liquid_golden.json
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/supervise_test
+tests_unit_supervise_test_SOURCES = tests/unit/supervise_test.c
+TESTS += tests/unit/supervise_test
+endif

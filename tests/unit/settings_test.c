@@ -244,6 +244,8 @@ static void test_reload_keeps_fixed(void **state)
 
 	(void)state;
 	assert_int_equal(s->nudged.engines, 2);
+	assert_string_equal(s->kept, "[nudged] engines");
+	assert_string_equal(old->kept, "");
 	assert_int_equal(settings_log_level(s), LOG_LVL_DEBUG);
 	settings_free(old);
 	settings_free(s);

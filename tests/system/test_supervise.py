@@ -1,0 +1,372 @@
+"""The parent process: lock, restarts, drain, reload, what systemd is told.
+
+Runs the nudged of $NUDGED_BUILD (default: the current directory); needs no Postgres: the daemon must
+be ready without one (PROMISES P5).
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+BUILD = os.environ.get("NUDGED_BUILD", os.getcwd())
+NUDGED = os.path.join(BUILD, "nudged")
+
+pytestmark = pytest.mark.skipif(not os.path.exists(NUDGED), reason="no nudged in $NUDGED_BUILD")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def until(what, seconds=10.0, step=0.02):
+    """Waits until what() is true and returns it."""
+    end = time.monotonic() + seconds
+    while True:
+        got = what()
+        if got:
+            return got
+        if time.monotonic() > end:
+            raise AssertionError("did not happen in %g s" % seconds)
+        time.sleep(step)
+
+
+class Nudged:
+    """One daemon with a configuration, a NOTIFY_SOCKET and a log of its own."""
+
+    def __init__(self, tmp_path, **options):
+        self.dir = tmp_path
+        self.port = free_port()
+        self.conf = tmp_path / "nudged.conf"
+        self.log_path = tmp_path / "log"
+        self.process = None
+        self.messages = []
+        for name in ("rules", "templates", "state"):
+            (tmp_path / name).mkdir(exist_ok=True)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(str(tmp_path / "notify"))
+        self.notify.setblocking(False)
+        self.write(**options)
+
+    def write(self, extra="", **options):
+        values = {
+            "listen": "127.0.0.1:%d" % self.port,
+            "rules": self.dir / "rules",
+            "templates": self.dir / "templates",
+            "state_dir": self.dir / "state",
+            "log_format": "logfmt",
+        }
+        values.update(options)
+        lines = ["[nudged]"] + ["%s = %s" % item for item in values.items()]
+        lines += ["[database]", "dsn = host=%s dbname=none" % (self.dir / "nowhere"), extra, ""]
+        self.conf.write_text("\n".join(lines))
+
+    def start(self, *args, env=None, ready=True):
+        environ = dict(os.environ, NOTIFY_SOCKET=str(self.dir / "notify"), **(env or {}))
+        self.process = subprocess.Popen(
+            [NUDGED, "--config", str(self.conf)] + list(args),
+            env=environ, stderr=open(self.log_path, "ab"), stdin=subprocess.DEVNULL)
+        if ready:
+            self.wait_for("READY=1")
+        return self
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def poll(self):
+        try:
+            while True:
+                self.messages.append(self.notify.recv(4096).decode())
+        except BlockingIOError:
+            pass
+        return self.messages
+
+    def wait_for(self, text, seconds=10.0):
+        """Waits for a datagram with the text; returns it and forgets all before it."""
+        def look():
+            for i, message in enumerate(self.poll()):
+                if text in message:
+                    del self.messages[:i + 1]
+                    return message
+            return None
+        try:
+            return until(look, seconds)
+        except AssertionError:
+            raise AssertionError("no %r; log:\n%s" % (text, self.log()))
+
+    def children(self):
+        """pid by name."""
+        out = subprocess.run(["ps", "-o", "pid=,comm=,stat=", "--ppid", str(self.process.pid)],
+                             stdout=subprocess.PIPE, check=False).stdout.decode()
+        rows = (line.split() for line in out.splitlines())
+        return {r[1].split(":")[-1]: int(r[0]) for r in rows if "Z" not in r[2]}
+
+    def stop(self, timeout=20):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        if self.process:
+            return self.process.wait(timeout)
+        return None
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        self.notify.close()
+
+
+@pytest.fixture
+def nudged(tmp_path):
+    made = []
+
+    def make(**options):
+        made.append(Nudged(tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.close()
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_ready_without_database_then_drain(nudged):
+    d = nudged(engines=2).start()
+    assert set(d.children()) >= {"engine1", "engine2", "mail1"}
+    with socket.create_connection(("127.0.0.1", d.port), 5):
+        pass
+    d.process.send_signal(signal.SIGTERM)
+    d.wait_for("STOPPING=1")
+    assert d.process.wait(20) == 0
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", d.port), 1)
+
+
+def test_second_start_is_refused_and_names_the_process(nudged):
+    d = nudged().start()
+    second = subprocess.run([NUDGED, "--config", str(d.conf)], stderr=subprocess.PIPE, timeout=20,
+                            check=False)
+    assert second.returncode == 1
+    assert "process %d" % d.process.pid in second.stderr.decode()
+    assert d.stop() == 0
+    d.start()
+    assert d.stop() == 0
+
+
+def test_beside_takes_over_port_and_lock(nudged):
+    old = nudged().start()
+    new = Nudged.__new__(Nudged)
+    new.__dict__.update(old.__dict__)
+    new.messages, new.process = [], None
+    new.start("--beside")
+    try:
+        assert old.stop() == 0
+        until(lambda: "the lock is ours" in old.log())
+        with socket.create_connection(("127.0.0.1", new.port), 5):
+            pass
+        third = subprocess.run([NUDGED, "--config", str(new.conf)], stderr=subprocess.PIPE,
+                               timeout=20, check=False)
+        assert third.returncode == 1
+        assert "process %d" % new.process.pid in third.stderr.decode()
+        assert new.stop() == 0
+    finally:
+        if new.process.poll() is None:
+            new.process.kill()
+            new.process.wait(10)
+
+
+def test_address_in_use_refuses(nudged):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(1)
+        d = nudged(listen="127.0.0.1:%d" % other.getsockname()[1]).start(ready=False)
+        assert d.process.wait(20) == 1
+    assert "could not listen at 127.0.0.1" in d.log()
+
+
+def test_killed_engine_is_restarted_with_growing_delay(nudged):
+    d = nudged().start()
+    delays = []
+    for _ in range(4):
+        pid = until(lambda: d.children().get("engine1"))
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not alive(pid))
+        until(lambda: d.children().get("engine1", pid) != pid)
+        delays.append(int(re.findall(r"the next one starts in (\d+) ms", d.log())[-1]))
+    assert delays == [100, 200, 400, 800]
+    assert d.process.poll() is None
+    assert d.stop() == 0
+
+
+def test_stalled_engine_is_killed(nudged):
+    d = nudged(stall_timeout="1s").start()
+    pid = d.children()["engine1"]
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: not alive(pid), 10)
+    until(lambda: d.children().get("engine1", pid) != pid)
+    assert "stands still" in d.log()
+    assert d.stop() == 0
+
+
+def test_drain_is_cut_off(nudged):
+    d = nudged(drain_timeout="1s").start()
+    pid = d.children()["engine1"]
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    assert d.stop() == 3
+    assert 0.8 < time.monotonic() - began < 5
+    assert not alive(pid)
+
+
+def test_second_sigterm_ends_now(nudged):
+    d = nudged(drain_timeout="15s").start()
+    os.kill(d.children()["engine1"], signal.SIGSTOP)
+    d.process.send_signal(signal.SIGTERM)
+    d.wait_for("STOPPING=1")
+    began = time.monotonic()
+    d.process.send_signal(signal.SIGTERM)
+    assert d.process.wait(5) == 3
+    assert time.monotonic() - began < 3
+
+
+def test_orphans_do_not_live(nudged):
+    d = nudged(engines=2).start()
+    pids = list(d.children().values())
+    d.process.kill()
+    d.process.wait(10)
+    until(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_reload_changes_number_of_couriers(nudged):
+    d = nudged().start()
+    engine = d.children()["engine1"]
+    d.write("[mail]\ncouriers = 3", log_level="debug")
+    d.process.send_signal(signal.SIGHUP)
+    assert re.search(r"RELOADING=1\nMONOTONIC_USEC=\d+", d.wait_for("RELOADING=1"))
+    d.wait_for("READY=1")
+    until(lambda: {"mail1", "mail2", "mail3"} <= set(d.children()))
+    d.write("[mail]\ncouriers = 0")
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_for("READY=1")
+    until(lambda: set(d.children()) == {"engine1"})
+    assert d.children()["engine1"] == engine
+    assert d.stop() == 0
+
+
+def test_fixed_option_waits_for_restart(nudged):
+    d = nudged(engines=1).start()
+    d.write(engines=2)
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_for("READY=1")
+    until(lambda: "takes effect at restart: [nudged] engines" in d.log())
+    assert "engine2" not in d.children()
+    assert d.stop() == 0
+
+
+def test_reload_keeps_old_on_error(nudged):
+    d = nudged().start()
+    before = d.children()
+    d.write("[limits]\nbatch_evnts = 3")
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_for("RELOADING=1")
+    d.wait_for("READY=1")
+    status = d.wait_for("refused")
+    assert 'did you mean "batch_events"?' in status
+    assert re.search(r"nudged.conf:\d+: unknown option", d.log())
+    assert d.children() == before
+    d.write()
+    os.rmdir(d.dir / "rules")
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_for("READY=1")
+    assert "rules directory" in d.wait_for("refused")
+    assert d.children() == before
+    os.mkdir(d.dir / "rules")
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_for("READY=1")
+    assert "refused" not in d.wait_for("STATUS=")
+    assert d.stop() == 0
+
+
+def test_storm_of_reloads(nudged):
+    d = nudged(engines=2).start()
+    before = d.children()
+    for _ in range(50):
+        d.process.send_signal(signal.SIGHUP)
+        time.sleep(0.005)
+    time.sleep(0.5)
+    after = d.children()
+    assert {k: after[k] for k in before} == before
+    assert d.stop() == 0
+
+
+def test_watchdog_pings_while_all_is_well(nudged):
+    d = nudged(stall_timeout="1s").start(env={"WATCHDOG_USEC": "400000"})
+    for _ in range(3):
+        d.wait_for("WATCHDOG=1", 2)
+    assert d.stop() == 0
+
+
+def test_inherited_socket(nudged):
+    d = nudged()
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen(16)
+        port = s.getsockname()[1]
+        code = ("import os,sys; os.dup2(%d, 3); os.set_inheritable(3, True); "
+                "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); "
+                "os.execv(sys.argv[1], sys.argv[1:])" % s.fileno())
+        d.process = subprocess.Popen(
+            ["/usr/bin/python3", "-c", code, NUDGED, "--config", str(d.conf)],
+            env=dict(os.environ, NOTIFY_SOCKET=str(d.dir / "notify")),
+            pass_fds=[s.fileno()], stderr=open(d.log_path, "ab"))
+    d.wait_for("READY=1")
+    with socket.create_connection(("127.0.0.1", port), 5):
+        pass
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", d.port), 1)
+    assert d.stop() == 0
+
+
+def test_unix_socket_is_removed(nudged):
+    d = nudged()
+    path = d.dir / "http"
+    d.write(listen=path)
+    d.start()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(path))
+    assert d.stop() == 0
+    assert not path.exists()
+
+
+def test_command_line(nudged):
+    d = nudged()
+
+    def run(*args):
+        return subprocess.run([NUDGED] + list(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=20, check=False)
+
+    assert run("--version").stdout.startswith(b"nudged ")
+    assert b"--show-config" in run("--help").stdout
+    assert run("--nonsense").returncode == 2
+    assert run("extra").returncode == 2
+    assert run("--config", str(d.conf), "--check").returncode == 0
+    d.write("[mail]\npassword = geheim")
+    shown = run("--config", str(d.conf), "--show-config").stdout.decode()
+    assert "geheim" not in shown and "password = ***" in shown
+    assert re.search(r"# \S+nudged.conf:\d+\nlisten = 127", shown)
+    d.write("[nugded]\n[mail]\nport = x")
+    bad = run("--config", str(d.conf), "--check")
+    assert bad.returncode == 1
+    assert b"unknown section [nugded]" in bad.stderr and b"is not a whole number" in bad.stderr
