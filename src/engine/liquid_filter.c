@@ -104,10 +104,23 @@ const char *liquid_filter_near(const char *wrong)
 	return near.best;
 }
 
+/* What reading a value costs, in steps. */
+static size_t filter_cost(const struct value *v)
+{
+	return v->kind == VALUE_TEXT || v->kind == VALUE_LIST || v->kind == VALUE_OBJECT
+		       ? v->text.n / 64
+		       : 0;
+}
+
 bool liquid_filter_run(struct work *w, const struct liquid_filter *f, const struct value *in,
 	const struct filter_args *args, struct value *ret)
 {
-	if (!work_charge(w, 0) || !f->run(w, in, args, ret))
+	size_t cost = filter_cost(in);
+	unsigned i;
+
+	for (i = 0; i < args->n; i++)
+		cost += filter_cost(&args->v[i]);
+	if (!work_charge(w, cost) || !f->run(w, in, args, ret))
 		return false;
 	if (f->safety == SAFE_KEPT)
 		ret->is_safe = in->is_safe;

@@ -545,13 +545,15 @@ static bool render_jump(struct render *r, const struct tree_node *n)
 	return true;
 }
 
-/* The place of the cycle with this key. */
+/* The place of the cycle with this key; NULL when looking cost too much. */
 static struct render_cycle *render_cycle_find(struct render *r, struct span key)
 {
 	struct render_cycle *c;
 
 	for (c = r->cycles; c != NULL; c = c->next)
-		if (span_eq(c->key, key))
+		if (!work_charge(&r->work, key.n / 64))
+			return NULL;
+		else if (span_eq(c->key, key))
 			return c;
 	c = arena_new(r->work.arena, struct render_cycle);
 	c->key = key;
@@ -574,6 +576,8 @@ static bool render_cycle(struct render *r, const struct tree_node *n)
 		key = span_of(arena_printf(r->work.arena, "\1%.*s", SPAN_ARG(key)));
 	}
 	c = render_cycle_find(r, key);
+	if (c == NULL)
+		return false;
 	for (a = n->values; a != NULL && i < c->at; a = a->next)
 		i++;
 	if (a == NULL || a->next == NULL)

@@ -50,19 +50,26 @@ static struct span text_part(struct span s, size_t from, size_t n)
 	return (struct span){ s.p + a, b - a };
 }
 
-static struct span text_find(struct span s, struct span needle, bool last)
+/* The first place of a text in another; no text when there is none. */
+static struct span text_find(struct span s, struct span needle)
 {
-	const char *found = NULL, *p = s.p, *end = s.p + s.n;
+	const char *at = memmem(s.p, s.n, needle.p, needle.n);
 
-	if (needle.n == 0)
-		return (struct span){ last ? end : p, 0 };
-	while ((p = memmem(p, (size_t)(end - p), needle.p, needle.n)) != NULL) {
-		found = p;
-		if (!last)
-			break;
-		p++;
+	return (struct span){ at, at ? needle.n : 0 };
+}
+
+/* The last place; each one before it is paid for, overlapping ones would cost their square. */
+static bool text_find_last(struct work *w, struct span s, struct span needle, struct span *ret)
+{
+	const char *p = s.p, *end = s.p + s.n;
+
+	*ret = (struct span){ needle.n ? NULL : end, needle.n };
+	while (needle.n && (p = memmem(p, (size_t)(end - p), needle.p, needle.n)) != NULL) {
+		if (!work_charge(w, needle.n / 8))
+			return false;
+		ret->p = p++;
 	}
-	return (struct span){ found, found ? needle.n : 0 };
+	return true;
 }
 
 /* Gives a part of the input, borrowed. */
@@ -384,7 +391,7 @@ static bool text_replace_all(
 
 	work_begin(w);
 	while (i < s.n && what.n) {
-		struct span rest = { s.p + i, s.n - i }, at = text_find(rest, what, false);
+		struct span rest = { s.p + i, s.n - i }, at = text_find(rest, what);
 
 		if (at.p == NULL)
 			break;
@@ -407,8 +414,10 @@ static bool text_replace_all(
 static bool text_replace_one(struct work *w, struct span s, struct span what, struct span with,
 	bool last, struct value *ret)
 {
-	struct span at = text_find(s, what, last);
+	struct span at = text_find(s, what);
 
+	if (last && !text_find_last(w, s, what, &at))
+		return false;
 	if (at.p == NULL)
 		return text_give(s, ret);
 	work_begin(w);
@@ -584,7 +593,7 @@ static size_t text_split_fill(struct span s, struct span by, struct value *to, s
 			part.n = text_step(s, 0);
 			s = (struct span){ s.p + part.n, s.n - part.n };
 		} else {
-			struct span at = text_find(s, by, false);
+			struct span at = text_find(s, by);
 
 			if (at.p)
 				part.n = (size_t)(at.p - s.p);

@@ -459,6 +459,8 @@ bool value_size(struct work *w, const struct value *v, int64_t *ret)
 
 	switch (v->kind) {
 	case VALUE_TEXT:
+		if (!work_charge(w, v->text.n / 64))
+			return false;
 		for (i = 0; i < v->text.n; i++)
 			n += (v->text.p[i] & 0xC0) != 0x80;
 		break;
@@ -602,6 +604,12 @@ bool value_get(struct work *w, const struct value *v, const struct value *key, b
 
 /* ---- comparing ---- */
 
+/* What comparing this costs, in steps. */
+static size_t value_cost(const struct value *v)
+{
+	return v->kind == VALUE_TEXT ? v->text.n / 64 : 0;
+}
+
 static bool value_equal_lists(
 	struct work *w, const struct value *a, const struct value *b, bool *ret)
 {
@@ -654,7 +662,7 @@ static bool value_equal_word(const struct value *word, const struct value *v)
 
 bool value_equal(struct work *w, const struct value *a, const struct value *b, bool *ret)
 {
-	if (!work_charge(w, 0))
+	if (!work_charge(w, value_cost(a) + value_cost(b)))
 		return false;
 	*ret = false;
 	if (a->kind == VALUE_BLANK || a->kind == VALUE_EMPTY)
@@ -682,7 +690,7 @@ bool value_equal(struct work *w, const struct value *a, const struct value *b, b
 
 bool value_order(struct work *w, const struct value *a, const struct value *b, int *ret)
 {
-	if (!work_charge(w, 0))
+	if (!work_charge(w, value_cost(a) + value_cost(b)))
 		return false;
 	if (a->kind == VALUE_INTEGER && b->kind == VALUE_INTEGER) {
 		*ret = (a->integer > b->integer) - (a->integer < b->integer);

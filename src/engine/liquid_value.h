@@ -68,7 +68,7 @@ struct work {
 };
 
 enum {
-	WORK_STEPS = 8000000, /* about half a second */
+	WORK_STEPS = 8000000, /* well under half a second */
 	WORK_ARENA = 32 * 1024 * 1024,
 	WORK_LIST = 100000, /* elements of an array */
 };

@@ -16,3 +16,4 @@ libnudged_a_SOURCES += \
 	src/engine/liquid_text.c src/engine/liquid_math.c src/engine/liquid_array.c \
 	src/engine/liquid_render.c \
 	src/engine/format.c src/engine/format.h
+libnudged_a_SOURCES += src/engine/mailtext.c src/engine/mailtext.h

@@ -8,3 +8,8 @@ noinst_PROGRAMS += tests/fuzz/http_fuzz
 tests_fuzz_http_fuzz_SOURCES = tests/fuzz/http_fuzz.c
 tests_fuzz_http_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif
+if FUZZERS
+noinst_PROGRAMS += tests/fuzz/liquid_fuzz
+tests_fuzz_liquid_fuzz_SOURCES = tests/fuzz/liquid_fuzz.c
+tests_fuzz_liquid_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+endif

@@ -65,3 +65,10 @@ check_PROGRAMS += tests/unit/supervise_test
 tests_unit_supervise_test_SOURCES = tests/unit/supervise_test.c
 TESTS += tests/unit/supervise_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/mailtext_test
+tests_unit_mailtext_test_SOURCES = tests/unit/mailtext_test.c
+TESTS += tests/unit/mailtext_test
+endif
+EXTRA_DIST += tests/data/mail/cart.html tests/data/mail/cart.txt \
+	tests/data/mail/russian.html tests/data/mail/russian.txt
