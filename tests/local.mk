@@ -1,5 +1,6 @@
 # Unit tests are cmocka programs, one per pure room; the system tests are pytest (tests/system).
 include tests/unit/local.mk
+include tests/store/local.mk
 include tests/static/local.mk
 include tests/fuzz/local.mk
 check_PROGRAMS += tests/http_echo

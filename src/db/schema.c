@@ -1,0 +1,350 @@
+/* schema.c: migrations, and the keeper of partitions.
+ *
+ * Migrations are plain SQL files, numbered, never changed once released; schema_version holds which
+ * were applied and the oldest program that can live with the result ("-- compatible: N" in a file's first
+ * lines; default: the file's own number), so that an old daemon may run beside a new one (P19).
+ *
+ * The keeper: making partitions is one function call (sql/002); old ones are detached CONCURRENTLY, which
+ * Postgres allows neither in a function nor in a transaction: each is a statement and a Sync of its own,
+ * one step after the other.  It does not hold the advisory lock over these steps: two engines that
+ * detach the same partition at a time get an error for the second, which is nothing but a line at debug.
+ * Rejected: a blocking child process for it; an engine would have to fork with its sockets open.
+ */
+#include "db/schema.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "db/block.h"
+#include "db/conn.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCHEMA_FILES_MOST = 1000, SCHEMA_LOCK = 1853187431 /* "nudg" */ };
+static const int64_t SCHEMA_PERIOD_US = 3600000000;
+static const int64_t SCHEMA_RETRY_US = 60000000;
+
+/*** migrations ***/
+
+const char *schema_dir(void)
+{
+	const char *dir = getenv("NUDGED_SQL_DIR");
+
+	return dir != NULL && dir[0] != '\0' ? dir : NUDGED_DATADIR "/sql";
+}
+
+static int schema_is_file(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return n > 8 && strspn(d->d_name, "0123456789") == 3 && d->d_name[3] == '_' &&
+	       strcmp(d->d_name + n - 4, ".sql") == 0;
+}
+
+static char *schema_read(const char *path, struct err *err)
+{
+	FILE *f = fopen(path, "re");
+	struct buf text = { 0 };
+	size_t n;
+
+	if (f == NULL) {
+		err_set(err, "could not open \"%s\": %s", path, strerror(errno));
+		return NULL;
+	}
+	do {
+		n = fread(buf_reserve(&text, 65536), 1, 65536, f);
+		text.n += n;
+	} while (n > 0);
+	buf_char(&text, '\0');
+	fclose(f);
+	return text.p;
+}
+
+/* The oldest program's version that can use the schema after this file. */
+static int schema_compatible(const char *text, int version)
+{
+	static const char mark[] = "-- compatible: ";
+	const char *at = strstr(text, mark);
+
+	return at != NULL ? atoi(at + sizeof mark - 1) : version;
+}
+
+static bool schema_apply(struct block *b, const char *dir, const char *name, struct err *err)
+{
+	char *path = xasprintf("%s/%s", dir, name);
+	char *text = schema_read(path, err), *sql;
+	int version = atoi(name);
+	bool ok;
+
+	free(path);
+	if (text == NULL)
+		return false;
+	sql = xasprintf("begin; set local search_path = nudged, pg_catalog;\n%s\n;"
+			"insert into nudged.schema_version (version, compatible, name) "
+			"values (%d, %d, '%s'); commit",
+		text, version, schema_compatible(text, version), name);
+	ok = block_script(b, sql, NULL, err) || err_prefix(err, "%s: ", name);
+	free(sql);
+	free(text);
+	return ok;
+}
+
+/* Locks out others and tells which version the database has. */
+static bool schema_begin(struct block *b, int *ret_version, struct err *err)
+{
+	struct db_rows *rows = NULL;
+	char lock[96];
+
+	snprintf(lock, sizeof lock, "select pg_advisory_lock(%d)", SCHEMA_LOCK);
+	if (!block_script(b, lock, NULL, err))
+		return false;
+	if (!block_script(b,
+		    "create schema if not exists nudged; "
+		    "create table if not exists nudged.schema_version (version int primary key, "
+		    "compatible int not null, name text not null, "
+		    "applied timestamptz not null default clock_timestamp()); "
+		    "select coalesce(max(version), 0), coalesce(max(compatible), 0) "
+		    "from nudged.schema_version",
+		    &rows, err))
+		return false;
+	*ret_version = atoi(PQgetvalue((const PGresult *)rows, 0, 0));
+	block_rows_free(rows);
+	return true;
+}
+
+static bool schema_apply_all(struct block *b, const char *dir, int version,
+	void (*say)(void *arg, const char *line), void *arg, struct err *err)
+{
+	struct dirent **files;
+	int n = scandir(dir, &files, schema_is_file, alphasort);
+	int newest = version;
+	bool ok = true;
+
+	if (n < 0)
+		return err_set(err, "could not read directory \"%s\": %s", dir, strerror(errno));
+	for (int i = 0; i < n; i++) {
+		char line[300];
+		int number = atoi(files[i]->d_name);
+
+		if (ok && number > version && number <= SQL_SCHEMA_VERSION) {
+			ok = schema_apply(b, dir, files[i]->d_name, err);
+			snprintf(line, sizeof line, "applied %s", files[i]->d_name);
+			if (ok)
+				say(arg, line);
+			newest = number;
+		}
+		free(files[i]);
+	}
+	free(files);
+	if (ok && newest < SQL_SCHEMA_VERSION) {
+		err_set(err, "\"%s\" lacks migrations: found up to %d, this program needs %d", dir,
+			newest, SQL_SCHEMA_VERSION);
+		return err_hint(err, "set NUDGED_SQL_DIR, or install the package again");
+	}
+	if (ok && newest == version)
+		say(arg, "the schema is up to date");
+	return ok;
+}
+
+bool schema_migrate(const char *dsn, const char *dir, void (*say)(void *arg, const char *line),
+	void *arg, struct err *err)
+{
+	struct block *b = block_open(dsn, "nudged migrate", BLOCK_UNCHECKED, 0, err);
+	int version = 0;
+	bool ok = b != NULL && schema_begin(b, &version, err);
+
+	if (ok && version > SQL_SCHEMA_VERSION) {
+		ok = err_set(err,
+			"the database has schema version %d, newer than this program's %d", version,
+			SQL_SCHEMA_VERSION);
+		err_hint(err, "install the newer program");
+	}
+	ok = ok && schema_apply_all(b, dir, version, say, arg, err);
+	block_close(b);
+	return ok;
+}
+
+/*** the keeper ***/
+
+enum keeper_step { KEEPER_REST, KEEPER_AHEAD, KEEPER_OLD, KEEPER_DETACH };
+
+struct schema_keeper {
+	struct loop *loop;
+	struct log_ctx lc;
+	struct db_conn *db;
+	struct loop_timer *timer;
+	enum keeper_step step;
+	char *keep_events, *keep_chains;
+	int64_t made, until_us;
+	char **todo; /* statements, taken from the end */
+	size_t n_todo, cap_todo;
+	struct bind bind;
+};
+
+static void keeper_enter(struct schema_keeper *k, enum keeper_step to);
+
+static void keeper_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
+{
+	struct schema_keeper *k = arg;
+
+	if (tag == SQL_PARTITIONS_AHEAD)
+		k->made = db_rows_i64(rows, 0, 0);
+	else
+		k->until_us = db_rows_time(rows, 0, 0);
+}
+
+static void keeper_push(struct schema_keeper *k, char *sql)
+{
+	k->todo = mem_grow(k->todo, k->n_todo, &k->cap_todo, sizeof *k->todo);
+	k->todo[k->n_todo++] = sql;
+}
+
+/* Notes what must be done; names are ours ([a-z0-9_]). */
+static void keeper_on_old(void *arg, unsigned tag, const struct db_rows *rows)
+{
+	struct schema_keeper *k = arg;
+
+	(void)tag;
+	for (size_t i = 0; i < db_rows_count(rows); i++) {
+		struct span parent = db_rows_text(rows, i, 0), name = db_rows_text(rows, i, 1),
+			    todo = db_rows_text(rows, i, 2);
+
+		/* taken from the end: first detach, then drop */
+		keeper_push(k, xasprintf("drop table if exists nudged.%.*s", SPAN_ARG(name)));
+		if (!span_is(todo, "drop"))
+			keeper_push(k,
+				xasprintf("alter table nudged.%.*s detach partition nudged.%.*s %s",
+					SPAN_ARG(parent), SPAN_ARG(name),
+					span_is(todo, "finalize") ? "finalize" : "concurrently"));
+	}
+}
+
+static void keeper_on_end(void *arg, const struct db_end *end)
+{
+	struct schema_keeper *k = arg;
+
+	if (end->outcome != DB_COMMITTED) {
+		log_damped(LOG_LVL_WARNING, &k->lc, "could not look after partitions: %s",
+			end->err.text);
+		keeper_enter(k, KEEPER_REST);
+		return;
+	}
+	switch (k->step) {
+	case KEEPER_AHEAD:
+		if (k->made > 0)
+			log_notice(&k->lc, "made %lld partitions", (long long)k->made);
+		keeper_enter(k, KEEPER_OLD);
+		break;
+	case KEEPER_OLD:
+	case KEEPER_DETACH: keeper_enter(k, KEEPER_DETACH); break;
+	case KEEPER_REST: break;
+	}
+}
+
+static void keeper_detach(struct schema_keeper *k)
+{
+	char *sql;
+
+	if (k->n_todo == 0) {
+		keeper_enter(k, KEEPER_REST);
+		loop_timer_in(k->timer, SCHEMA_PERIOD_US);
+		return;
+	}
+	sql = k->todo[--k->n_todo];
+	log_notice(&k->lc, "%s", sql);
+	db_send_text(k->db, sql);
+	db_sync(k->db, keeper_on_end, k);
+	free(sql);
+}
+
+static void keeper_enter(struct schema_keeper *k, enum keeper_step to)
+{
+	switch (k->step = to) {
+	case KEEPER_REST:
+		while (k->n_todo > 0)
+			free(k->todo[--k->n_todo]);
+		loop_timer_in(k->timer, SCHEMA_RETRY_US);
+		break;
+	case KEEPER_AHEAD:
+		db_send_plain(k->db, SQL_PARTITIONS_AHEAD, keeper_on_rows, k, SQL_PARTITIONS_AHEAD);
+		db_send_plain(k->db, SQL_PARTITIONS_UNTIL, keeper_on_rows, k, SQL_PARTITIONS_UNTIL);
+		db_sync(k->db, keeper_on_end, k);
+		break;
+	case KEEPER_OLD:
+		bind_begin(&k->bind, SQL_PARTITIONS_OLD);
+		bind_text(&k->bind, 0, span_of(k->keep_events));
+		bind_text(&k->bind, 1, span_of(k->keep_chains));
+		db_send(k->db, &k->bind, keeper_on_old, k, 0);
+		db_sync(k->db, keeper_on_end, k);
+		break;
+	case KEEPER_DETACH: keeper_detach(k); break;
+	}
+}
+
+static void keeper_on_timer(void *arg)
+{
+	struct schema_keeper *k = arg;
+
+	if (k->step == KEEPER_REST && db_is_up(k->db))
+		keeper_enter(k, KEEPER_AHEAD);
+}
+
+static void keeper_on_state(void *arg, bool up)
+{
+	struct schema_keeper *k = arg;
+
+	if (up && k->step == KEEPER_REST)
+		loop_timer_in(k->timer, 0);
+}
+
+struct schema_keeper *schema_keeper_open(
+	struct loop *loop, const char *dsn, const struct schema_keep *keep)
+{
+	struct schema_keeper *k = xcalloc(1, sizeof *k);
+	struct db_env env = { .dsn = dsn,
+		.name = "nudged keeper",
+		.users = SQL_KEEPER,
+		.unsafe_durability = true, /* the lanes refuse; one warning is enough */
+		.statement_timeout_ms = 120000,
+		.answer_timeout_ms = 150000,
+		.on_state = keeper_on_state,
+		.arg = k };
+
+	k->loop = loop;
+	k->lc.room = "schema";
+	k->keep_events = keep->events ? xstrdup(keep->events) : NULL;
+	k->keep_chains = keep->chains ? xstrdup(keep->chains) : NULL;
+	k->timer = loop_timer_open(loop, keeper_on_timer, k);
+	k->db = db_open(loop, &env);
+	return k;
+}
+
+int64_t schema_keeper_until_us(const struct schema_keeper *k)
+{
+	return k->until_us;
+}
+
+static void keeper_free(void *p)
+{
+	free(p);
+}
+
+void schema_keeper_close(struct schema_keeper *k)
+{
+	if (k == NULL)
+		return;
+	db_close(k->db);
+	loop_timer_close(k->timer);
+	while (k->n_todo > 0)
+		free(k->todo[--k->n_todo]);
+	free(k->todo);
+	free(k->keep_events);
+	free(k->keep_chains);
+	bind_fini(&k->bind);
+	loop_defer_free(k->loop, k, keeper_free);
+}

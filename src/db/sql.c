@@ -1,0 +1,468 @@
+/* sql.c: every statement of the program.
+ *
+ * Names are found through search_path (nudged); plans are generic, so a statement must be good for any
+ * parameters: no statement depends on an estimate (lanes switch off sequential scans and hash joins: all
+ * access is by key), LIMITs are literals, rows of a batch come as arrays through unnest.
+ *
+ * Never lock and read in one statement: LOCK locks, READ reads (doc/architecture.md, Locks).
+ */
+#include "db/sql.h"
+
+#include <stddef.h>
+
+#define CARD_COLUMNS                                                                                   \
+	"id, base, hidden, merged_into, identity_version, email, phone, name, first_name, last_name, " \
+	"lang, tz, city, birthday, gender, manager, first_source, orders_count, "                      \
+	"orders_total::float8, orders_first_at, orders_last_at, orders_last_id, created_at, "          \
+	"last_seen_at, tags, attributes, consent, suppressed, cart, spend"
+
+#define ORDER_COLUMNS                                                                                 \
+	"o.customer, o.store, o.id, o.number, o.status, o.currency, o.payment, o.channel, o.coupon, " \
+	"o.tracking_number, o.carrier, o.tracking_url, o.total::float8, o.refunded::float8, "         \
+	"o.placed_at, o.delivery_at, o.delivery_until, o.updated_at, o.cancelled, o.products, "       \
+	"o.stamps"
+
+#define ORDER_ARRAYS                                                                               \
+	"unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "        \
+	"$7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], "              \
+	"$13::float8[], $14::float8[], $15::timestamptz[], $16::timestamptz[], "                   \
+	"$17::timestamptz[], $18::timestamptz[], $19::boolean[], $20::json[], $21::json[]) "       \
+	"u(customer, store, id, number, status, currency, payment, channel, coupon, "              \
+	"tracking_number, carrier, tracking_url, total, refunded, placed_at, delivery_at, "        \
+	"delivery_until, updated_at, cancelled, products, stamps)"
+
+#define TASK_COLUMNS                                                                               \
+	"t.customer, t.id, t.chain, t.store, t.rule, t.title, t.text, t.manager, t.\"group\", "    \
+	"t.order_id, t.call, t.results, t.result, t.priority, t.created, t.deadline, t.remind, "   \
+	"t.taken_at, t.done_at, t.overdue, t.keep, t.state"
+
+#define TASK_ARRAYS                                                                                \
+	"unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], "    \
+	"$7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::json[], $13::text[], " \
+	"$14::int[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], "                 \
+	"$18::timestamptz[], $19::timestamptz[], $20::boolean[], $21::boolean[], $22::text[]) "    \
+	"u(customer, id, chain, store, rule, title, text, manager, \"group\", order_id, call, "    \
+	"results, result, priority, created, deadline, remind, taken_at, done_at, overdue, keep, " \
+	"state)"
+
+/* A chain's columns; awaits and open come as text "{...}": unnest flattens arrays of arrays. */
+#define CHAIN_ARRAYS                                                                               \
+	"unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], "      \
+	"$7::int[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], " \
+	"$13::text[], $14::text[], $15::json[], $16::json[], $17::json[], $18::boolean[]) "        \
+	"u(id, customer, store, rule, key, text_hash, level, state, started, wake_at, awaits, "    \
+	"exits, open, reason, event, history, arrived, loaded)"
+
+#define CHAIN_LIVE_DUE "h.wake_at is not null and h.state in ('waiting', 'settling', 'queued')"
+#define TASK_LIVE_DUE "k.deadline is not null and not k.overdue and k.state in ('open', 'taken')"
+
+/* Types: exact ones in an array, beginnings of patterns in another. */
+#define QUERY_WHERE                                                                                                   \
+	"where e.customer = $1 and e.seq < $2 "                                                                       \
+	"and e.time >= coalesce($3, '-infinity'::timestamptz) "                                                       \
+	"and e.received >= coalesce($3, '-infinity'::timestamptz) - interval '1 hour' and ($4 = '' or e.store = $4) " \
+	"and (e.type = any($5) or e.type ^@ any($6))"
+
+#define PICK_CHAIN(limit)                                                                          \
+	[SQL_PICK_CHAIN_##limit] = { "pick_chain_" #limit, "n",                                    \
+		"select c.id, h.wake_at from chain h join customer c on c.id = h.customer "        \
+		"where " CHAIN_LIVE_DUE " and h.wake_at <= now() and h.level <= $1 "               \
+		"order by h.wake_at limit " #limit " for no key update of c skip locked",          \
+		SQL_LANE, false }
+#define PICK_TASK(limit)                                                                           \
+	[SQL_PICK_TASK_##limit] = { "pick_task_" #limit, "",                                       \
+		"select c.id, k.deadline from task k join customer c on c.id = k.customer "        \
+		"where " TASK_LIVE_DUE " and k.deadline <= now() "                                 \
+		"order by k.deadline limit " #limit " for no key update of c skip locked",         \
+		SQL_LANE, false }
+#define PICK_INBOX(limit)                                                                          \
+	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "",                                     \
+		"select c.id, i.due from inbox i join customer c on c.id = i.customer "            \
+		"where i.due <= now() "                                                            \
+		"order by i.due limit " #limit " for no key update of c skip locked",              \
+		SQL_LANE, false }
+
+const struct sql sql_table[SQL_COUNT] = {
+	/*** transactions ***/
+	[SQL_BEGIN] = { "begin", "", "begin", SQL_LANE, false },
+	[SQL_BEGIN_SNAPSHOT] = { "begin_snapshot", "",
+		"begin isolation level repeatable read read only", SQL_LANE, false },
+	[SQL_COMMIT] = { "commit", "", "commit", SQL_LANE, false },
+	[SQL_ROLLBACK] = { "rollback", "", "rollback", SQL_LANE | SQL_KEEPER, false },
+	[SQL_PATIENT] = { "patient", "", "set local lock_timeout = '1s'", SQL_LANE, false },
+
+	/*** identify ***/
+	[SQL_IDENTITY_FIND] = { "identity_find", "SNS",
+		"select u.n, c.id, c.identity_version "
+		"from unnest($1::text[], $2::int[], $3::text[]) with ordinality u(base, kind, value, n) "
+		"join identity i on i.value = u.value and i.kind = u.kind::smallint and i.base = u.base "
+		"join customer c on c.id = i.customer",
+		SQL_LANE, false },
+	/* our own numbers; a card that was taken over leads to the one that took it */
+	[SQL_IDENTITY_FIND_NUMBER] = { "identity_find_number", "SI",
+		"with recursive r as (select u.n, c.id, c.merged_into, c.identity_version "
+		"from unnest($1::text[], $2::bigint[]) with ordinality u(base, id, n) "
+		"join customer c on c.id = u.id and c.base = u.base "
+		"union select r.n, c.id, c.merged_into, c.identity_version from r "
+		"join customer c on c.id = r.merged_into where r.merged_into <> 0) "
+		"select n, id, identity_version from r where merged_into = 0",
+		SQL_LANE, false },
+	/* who loses the race for an identity makes no card; he finds it with the next find */
+	[SQL_IDENTITY_MAKE] = { "identity_make", "SNS",
+		"with won as (insert into identity (base, kind, value, customer) "
+		"select base, kind::smallint, value, nextval('customer_no') "
+		"from unnest($1::text[], $2::int[], $3::text[]) u(base, kind, value) "
+		"on conflict do nothing returning base, kind, value, customer), "
+		"made as (insert into customer (id, base, hidden, email, phone, created_at, last_seen_at) "
+		"select customer, base, kind = 7, case kind when 2 then value end, "
+		"case kind when 3 then value end, clock_timestamp(), clock_timestamp() from won) "
+		"select base, kind::int, value, customer from won",
+		SQL_LANE, false },
+
+	/*** load ***/
+	[SQL_CARD_LOCK] = { "card_lock", "I",
+		"select id from customer where id = any($1) for no key update skip locked",
+		SQL_LANE, false },
+	[SQL_CARD_LOCK_PATIENT] = { "card_lock_patient", "I",
+		"select id from customer where id = any($1) order by id for no key update",
+		SQL_LANE, false },
+	[SQL_CARD_READ] = { "card_read", "I",
+		"select " CARD_COLUMNS " from customer where id = any($1)", SQL_LANE, false },
+	/* $2 types and patterns, $3 due until, $4 customers all of whose awaiting chains may be woken */
+	[SQL_CHAIN_READ] = { "chain_read", "ISti",
+		"select h.id, h.customer, h.store, h.rule, h.key, h.text_hash, h.level, h.state, "
+		"h.started, h.wake_at, h.awaits, h.exits, h.open, h.reason, "
+		"case when b.body then h.event end, case when b.body then h.history end, "
+		"case when b.body then h.arrived end, b.body, b.due "
+		"from chain h, lateral (select coalesce(" CHAIN_LIVE_DUE
+		" and h.wake_at <= $3, false)) "
+		"d(due), lateral (select d.due or h.awaits && $2 or ($4 <> 0 and h.awaits <> '{}'), d.due) "
+		"b(body, due) where h.customer = any($1) order by h.id",
+		SQL_LANE, true },
+	/* the day ahead: clocks of doors may differ; it keeps the partitions of later months out */
+	[SQL_EVENT_KNOWN] = { "event_known", "SSS",
+		"select u.n, e.content_hash "
+		"from unnest($1::text[], $2::text[], $3::text[]) with ordinality u(id, source, store, n) "
+		"join event e on e.id = u.id and e.source = u.source and e.store = u.store "
+		"and e.received > now() - interval '31 days' and e.received < now() + interval '1 day'",
+		SQL_LANE, false },
+	[SQL_RULE_LAST_READ] = { "rule_last_read", "I",
+		"select customer, rule, key, started from rule_last where customer = any($1)",
+		SQL_LANE, false },
+	[SQL_ORDER_READ] = { "order_read", "SS",
+		"select " ORDER_COLUMNS " from unnest($1::text[], $2::text[]) u(store, id) "
+		"join orders o on o.id = u.id and o.store = u.store",
+		SQL_LANE, false },
+	[SQL_INBOX_READ] = { "inbox_read", "It",
+		"select i.customer, i.id, i.store, i.type, i.data, exists (select from event e "
+		"where e.id = 'inbox:' || i.id and e.source = '' and e.store = i.store "
+		"and e.received > now() - interval '31 days' and e.received < now() + interval '1 day') "
+		"from inbox i where i.customer = any($1) and i.due <= $2 order by i.id limit 500",
+		SQL_LANE, false },
+	[SQL_TASK_READ] = { "task_read", "It",
+		"select " TASK_COLUMNS ", coalesce(t.deadline <= $2 and not t.overdue "
+		"and t.state in ('open', 'taken'), false) from task t where t.customer = any($1) "
+		"and ((t.deadline <= $2 and not t.overdue and t.state in ('open', 'taken')) or t.id in "
+		"(select case when i.data ->> 'task_id' ~ '^[0-9]{1,18}$' "
+		"then (i.data ->> 'task_id')::bigint end from inbox i "
+		"where i.customer = any($1) and i.due <= $2)) order by t.id",
+		SQL_LANE, false },
+	[SQL_CURRENT] = { "current", "",
+		"select set_id, switches_version, clock_timestamp(), nextval('batch_no') from current",
+		SQL_LANE, false },
+	[SQL_CLOCK] = { "clock", "", "select clock_timestamp()", SQL_LANE, false },
+	[SQL_NEXT_DUE] = { "next_due", "In",
+		"select least((select min(h.wake_at) from chain h where " CHAIN_LIVE_DUE
+		" and h.level <= $2 and h.customer <> all($1)), "
+		"(select min(k.deadline) from task k where " TASK_LIVE_DUE
+		" and k.customer <> all($1)), "
+		"(select min(i.due) from inbox i where i.customer <> all($1)))",
+		SQL_LANE, false },
+	PICK_CHAIN(1),
+	PICK_CHAIN(10),
+	PICK_CHAIN(50),
+	PICK_CHAIN(200),
+	PICK_CHAIN(500),
+	PICK_TASK(1),
+	PICK_TASK(10),
+	PICK_TASK(50),
+	PICK_TASK(200),
+	PICK_TASK(500),
+	PICK_INBOX(1),
+	PICK_INBOX(10),
+	PICK_INBOX(50),
+	PICK_INBOX(200),
+	PICK_INBOX(500),
+
+	/*** fetch ***/
+	/* the hour: a time may lie 10 minutes ahead of its receipt, and the doors' clocks differ */
+	[SQL_QUERY_COUNT] = { "query_count", "iitsSS",
+		"select count(*), max(e.time) from event e " QUERY_WHERE, SQL_LANE, true },
+	/* the limit of a query is no literal: with the customer's index first no other plan is there */
+	[SQL_QUERY_EVENTS] = { "query_events", "iitsSSn",
+		"select e.id, e.type, e.data, e.time, e.seq from event e " QUERY_WHERE
+		" order by e.seq desc limit least($7, 10000)",
+		SQL_LANE, true },
+	[SQL_QUERY_ORDERS] = { "query_orders", "itssn",
+		"select " ORDER_COLUMNS " from orders o where o.customer = $1 "
+		"and ($3 = '' or o.store = $3) and ($4 = '' or o.id = $4) "
+		"and ($2 is null or o.placed_at >= $2) "
+		"order by coalesce(o.placed_at, o.updated_at) desc nulls last, o.id desc "
+		"limit least($5, 10000)",
+		SQL_LANE, false },
+	[SQL_QUERY_TEXT] = { "query_text", "s",
+		"select bundle, level from rule_text where hash = $1", SQL_LANE, false },
+	[SQL_QUERY_CHAIN] = { "query_chain", "i",
+		"select event, history, arrived from chain where id = $1", SQL_LANE, false },
+
+	/*** save ***/
+	/* fewer rows than sent: another engine was quicker with a key */
+	[SQL_EVENT_ADD] = { "event_add", "TSSSUIISTTNIJJ",
+		"insert into event (received, store, source, id, content_hash, seq, customer, type, time, "
+		"claimed, origin, cause_chain, data, verdicts) "
+		"select received, store, source, id, content_hash, seq, customer, type, time, claimed, "
+		"origin::smallint, cause_chain, data, verdicts from unnest($1::timestamptz[], $2::text[], "
+		"$3::text[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[], "
+		"$9::timestamptz[], $10::timestamptz[], $11::int[], $12::bigint[], $13::json[], "
+		"$14::json[]) u(received, store, source, id, content_hash, seq, customer, type, time, "
+		"claimed, origin, cause_chain, data, verdicts) on conflict do nothing",
+		SQL_LANE, false },
+	[SQL_IDENTITY_ADD] = { "identity_add", "SNSI",
+		"insert into identity (base, kind, value, customer) "
+		"select base, kind::smallint, value, customer from unnest($1::text[], $2::int[], "
+		"$3::text[], $4::bigint[]) u(base, kind, value, customer) on conflict do nothing",
+		SQL_LANE, false },
+	[SQL_ORDER_ADD] = { "order_add", "ISSSSSSSSSSSFFTTTTBJJ",
+		"insert into orders (customer, store, id, number, status, currency, payment, channel, "
+		"coupon, tracking_number, carrier, tracking_url, total, refunded, placed_at, delivery_at, "
+		"delivery_until, updated_at, cancelled, products, stamps) select customer, store, id, "
+		"number, status, currency, payment, channel, coupon, tracking_number, carrier, "
+		"tracking_url, total::numeric, refunded::numeric, placed_at, delivery_at, delivery_until, "
+		"updated_at, cancelled, products, stamps from " ORDER_ARRAYS
+		" on conflict do nothing",
+		SQL_LANE, false },
+	[SQL_ORDER_CHANGE] = { "order_change", "ISSSSSSSSSSSFFTTTTBJJ",
+		"update orders o set customer = u.customer, number = u.number, status = u.status, "
+		"currency = u.currency, payment = u.payment, channel = u.channel, coupon = u.coupon, "
+		"tracking_number = u.tracking_number, carrier = u.carrier, "
+		"tracking_url = u.tracking_url, total = u.total::numeric, "
+		"refunded = u.refunded::numeric, placed_at = u.placed_at, delivery_at = u.delivery_at, "
+		"delivery_until = u.delivery_until, updated_at = u.updated_at, "
+		"cancelled = u.cancelled, products = u.products, stamps = u.stamps "
+		"from " ORDER_ARRAYS " where o.id = u.id and o.store = u.store",
+		SQL_LANE, false },
+	[SQL_ORDER_STATUS_ADD] = { "order_status_add", "ISSSSTI",
+		"insert into order_status (customer, store, order_id, status, previous, at, seq) "
+		"select * from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], "
+		"$6::timestamptz[], $7::bigint[])",
+		SQL_LANE, false },
+	/* cart and spend come only when they changed: NULL leaves the stored value, untouched in TOAST */
+	[SQL_CARD_ACTIVITY] = { "card_activity", "IIFTTSTJJ",
+		"update customer c set orders_count = u.n, orders_total = u.total::numeric, "
+		"orders_first_at = u.first, orders_last_at = u.last, orders_last_id = u.last_id, "
+		"last_seen_at = u.seen, cart = coalesce(u.cart, c.cart), spend = coalesce(u.spend, c.spend) "
+		"from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::timestamptz[], "
+		"$5::timestamptz[], $6::text[], $7::timestamptz[], $8::json[], $9::json[]) "
+		"u(id, n, total, first, last, last_id, seen, cart, spend) where c.id = u.id",
+		SQL_LANE, false },
+	[SQL_CARD_PROFILE] = { "card_profile", "ISSSSSSSSSSSSJJJJ",
+		"update customer c set email = u.email, phone = u.phone, name = u.name, "
+		"first_name = u.first_name, last_name = u.last_name, lang = u.lang, tz = u.tz, "
+		"city = u.city, birthday = u.birthday, gender = u.gender, manager = u.manager, "
+		"first_source = u.first_source, tags = u.tags, attributes = u.attributes, "
+		"consent = u.consent, suppressed = u.suppressed from unnest($1::bigint[], $2::text[], "
+		"$3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], "
+		"$10::text[], $11::text[], $12::text[], $13::text[], $14::json[], $15::json[], "
+		"$16::json[], $17::json[]) u(id, email, phone, name, first_name, last_name, lang, tz, "
+		"city, birthday, gender, manager, first_source, tags, attributes, consent, suppressed) "
+		"where c.id = u.id",
+		SQL_LANE, false },
+	[SQL_CARD_IDENTITY] = { "card_identity", "III",
+		"update customer c set identity_version = u.version, merged_into = u.into_card "
+		"from unnest($1::bigint[], $2::bigint[], $3::bigint[]) u(id, version, into_card) "
+		"where c.id = u.id",
+		SQL_LANE, false },
+	[SQL_CHAIN_ADD] = { "chain_add", "IISSSSNSTTSSSSJJJB",
+		"insert into chain (id, customer, store, rule, key, text_hash, level, state, started, "
+		"wake_at, awaits, exits, open, reason, event, history, arrived) "
+		"select id, customer, store, rule, key, text_hash, level, state, started, wake_at, "
+		"awaits::text[], exits, open::bigint[], reason, event, history, arrived from " CHAIN_ARRAYS,
+		SQL_LANE, false },
+	/* without its body only what arrived is new, and goes behind what is there */
+	[SQL_CHAIN_CHANGE] = { "chain_change", "IISSSSNSTTSSSSJJJB",
+		"update chain h set text_hash = u.text_hash, level = u.level, state = u.state, "
+		"wake_at = u.wake_at, awaits = u.awaits::text[], exits = u.exits, "
+		"open = u.open::bigint[], reason = u.reason, "
+		"event = case when u.loaded then u.event else h.event end, "
+		"history = case when u.loaded then u.history else h.history end, "
+		"arrived = case when u.loaded or h.arrived is null or h.arrived::text = '[]' then "
+		"case when u.loaded or u.arrived is not null then u.arrived else h.arrived end "
+		"when u.arrived is null or u.arrived::text = '[]' then h.arrived "
+		"else (left(h.arrived::text, -1) || ',' || substr(u.arrived::text, 2))::json end "
+		"from " CHAIN_ARRAYS " where h.id = u.id",
+		SQL_LANE, false },
+	[SQL_CHAIN_END] = { "chain_end", "IISSSSNSTTSSSSJJJBt",
+		"with u as (select * from " CHAIN_ARRAYS "), "
+		"gone as (delete from chain h using u where h.id = u.id returning h.*) "
+		"insert into chain_log (id, customer, store, rule, key, text_hash, level, state, started, "
+		"ended, reason, event, history) select u.id, u.customer, u.store, u.rule, u.key, "
+		"u.text_hash, u.level, u.state, u.started, $19, u.reason, coalesce(u.event, g.event), "
+		"coalesce(u.history, g.history) from u left join gone g on g.id = u.id",
+		SQL_LANE, false },
+	[SQL_RULE_LAST_PUT] = { "rule_last_put", "ISST",
+		"insert into rule_last (customer, rule, key, started) select * from "
+		"unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) "
+		"on conflict (customer, rule, key) do update set started = excluded.started",
+		SQL_LANE, false },
+	[SQL_MESSAGE_ADD] = { "message_add", "IIISSSSNSSSJSSSTTTBSS",
+		"insert into message (id, customer, chain, store, rule, channel, class, priority, "
+		"template, template_hash, lang, data, address, subject, reason, created, due, expires, "
+		"keep, state, code) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], "
+		"$4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[], $10::text[], "
+		"$11::text[], $12::json[], $13::text[], $14::text[], $15::text[], $16::timestamptz[], "
+		"$17::timestamptz[], $18::timestamptz[], $19::boolean[], $20::text[], $21::text[])",
+		SQL_LANE, false },
+	[SQL_TASK_ADD] = { "task_add", "IIISSSSSSSSJSNTTTTTBBS",
+		"insert into task (customer, id, chain, store, rule, title, text, manager, \"group\", "
+		"order_id, call, results, result, priority, created, deadline, remind, taken_at, done_at, "
+		"overdue, keep, state) select * from " TASK_ARRAYS,
+		SQL_LANE, false },
+	[SQL_TASK_CHANGE] = { "task_change", "IIISSSSSSSSJSNTTTTTBBS",
+		"update task t set title = u.title, text = u.text, manager = u.manager, "
+		"\"group\" = u.\"group\", result = u.result, priority = u.priority, "
+		"deadline = u.deadline, remind = u.remind, taken_at = u.taken_at, done_at = u.done_at, "
+		"overdue = u.overdue, state = u.state from " TASK_ARRAYS
+		" where t.id = u.id and t.customer = u.customer",
+		SQL_LANE, false },
+	[SQL_MESSAGE_WITHDRAW] = { "message_withdraw", "II",
+		"update message set state = 'withdrawn' where customer = any($1) and chain = any($2) "
+		"and state = 'ready' and not keep",
+		SQL_LANE, true },
+	[SQL_TASK_WITHDRAW] = { "task_withdraw", "II",
+		"update task set state = 'withdrawn' where customer = any($1) and chain = any($2) "
+		"and state = 'open' and not keep",
+		SQL_LANE, true },
+	[SQL_MESSAGE_OUTCOME] = { "message_outcome", "IIST",
+		"update message m set outcome = u.word, outcome_at = u.at, "
+		"delivered_at = coalesce(m.delivered_at, u.delivered), "
+		"opened_at = coalesce(m.opened_at, u.opened), "
+		"clicked_at = coalesce(m.clicked_at, u.clicked), "
+		"replied_at = coalesce(m.replied_at, u.replied), "
+		"bounced_at = coalesce(m.bounced_at, u.bounced) "
+		"from (select id, customer, (array_agg(word order by at desc))[1] as word, max(at) as at, "
+		"min(at) filter (where word = 'delivered') as delivered, "
+		"min(at) filter (where word = 'opened') as opened, "
+		"min(at) filter (where word = 'clicked') as clicked, "
+		"min(at) filter (where word = 'replied') as replied, "
+		"min(at) filter (where word = 'bounced') as bounced "
+		"from unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[]) "
+		"w(id, customer, word, at) group by id, customer) u "
+		"where m.id = u.id and m.customer = u.customer",
+		SQL_LANE, false },
+	[SQL_NOTE_ADD] = { "note_add", "ITSSII",
+		"insert into note (customer, at, rule, text, seq, chain) select * from "
+		"unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], "
+		"$6::bigint[])",
+		SQL_LANE, false },
+	[SQL_CONSENT_ADD] = { "consent_add", "ITSBSI",
+		"insert into consent_log (customer, at, channel, given, source, seq) select * from "
+		"unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::boolean[], $5::text[], "
+		"$6::bigint[])",
+		SQL_LANE, false },
+	[SQL_SUPPRESSION_ADD] = { "suppression_add", "SSSST",
+		"insert into suppression (base, channel, address, reason, at) select * from "
+		"unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) "
+		"on conflict do nothing",
+		SQL_LANE, false },
+	[SQL_FAULT_ADD] = { "fault_add", "SBSIIT",
+		"insert into rule_fault (rule, failed, text, seq, chain, at) select * from "
+		"unnest($1::text[], $2::boolean[], $3::text[], $4::bigint[], $5::bigint[], "
+		"$6::timestamptz[])",
+		SQL_LANE, false },
+	[SQL_RULE_SUSPEND] = { "rule_suspend", "SS",
+		"with new as (insert into suspended_rule (rule, reason) select * from "
+		"unnest($1::text[], $2::text[]) on conflict do nothing returning rule) "
+		"update current set switches_version = switches_version + 1 "
+		"where exists (select from new)",
+		SQL_LANE, false },
+	[SQL_INBOX_DONE] = { "inbox_done", "I", "delete from inbox where id = any($1)", SQL_LANE,
+		false },
+	[SQL_QUARANTINE_ADD] = { "quarantine_add", "SSSSTSSY",
+		"insert into quarantine (store, source, id, type, received, reason, path, data, content) "
+		"select store, source, id, type, received, reason, path, data, md5(data)::uuid from "
+		"unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], "
+		"$7::text[], $8::bytea[]) u(store, source, id, type, received, reason, path, data) "
+		"on conflict do nothing",
+		SQL_LANE, false },
+	[SQL_CONFLICT_ADD] = { "conflict_add", "SSSUSTY",
+		"insert into conflict (id, source, store, content_hash, type, received, data) "
+		"select * from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[], "
+		"$6::timestamptz[], $7::bytea[]) on conflict do nothing",
+		SQL_LANE, false },
+
+	/*** rule sets, switches, inbox ***/
+	[SQL_SET_READ] = { "set_read", "",
+		"select c.set_id, s.hash from current c left join rule_set s on s.id = c.set_id",
+		SQL_LANE, false },
+	[SQL_SET_READ_TEXTS] = { "set_read_texts", "",
+		"select t.hash, s.level, t.path, t.bundle from current c "
+		"join rule_set_text s on s.set_id = c.set_id join rule_text t on t.hash = s.hash "
+		"order by s.n",
+		SQL_LANE, false },
+	[SQL_SET_READ_TEMPLATES] = { "set_read_templates", "",
+		"select t.hash, s.name, s.lang, t.body from current c "
+		"join rule_set_template s on s.set_id = c.set_id "
+		"join template_text t on t.hash = s.hash order by s.n",
+		SQL_LANE, false },
+	[SQL_SET_WRITE_TEXTS] = { "set_write_texts", "SNSS",
+		"insert into rule_text (hash, level, path, bundle) select * from "
+		"unnest($1::text[], $2::int[], $3::text[], $4::text[]) on conflict do nothing",
+		SQL_LANE, false },
+	[SQL_SET_WRITE_TEMPLATES] = { "set_write_templates", "SS",
+		"insert into template_text (hash, body) select * from unnest($1::text[], $2::text[]) "
+		"on conflict do nothing",
+		SQL_LANE, false },
+	[SQL_SET_WRITE] = { "set_write", "sssSNSSS",
+		"with s as (insert into rule_set (id, hash, by, host) "
+		"values (nextval('rule_set_no'), $1, $2, $3) returning id), "
+		"t as (insert into rule_set_text (set_id, n, hash, level) select s.id, u.n, u.hash, "
+		"u.level from s, unnest($4::text[], $5::int[]) with ordinality u(hash, level, n)), "
+		"p as (insert into rule_set_template (set_id, n, name, lang, hash) select s.id, u.n, "
+		"u.name, u.lang, u.hash from s, unnest($6::text[], $7::text[], $8::text[]) "
+		"with ordinality u(name, lang, hash, n)), "
+		"c as (update current set set_id = s.id from s) select id from s",
+		SQL_LANE, true },
+	[SQL_SWITCHES_VERSION] = { "switches_version", "", "select switches_version from current",
+		SQL_LANE, false },
+	[SQL_SWITCHES_RULES] = { "switches_rules", "",
+		"select rule from suspended_rule order by rule", SQL_LANE, false },
+	[SQL_SWITCHES_PAIRS] = { "switches_pairs", "",
+		"select kind, id, rule from strike where times >= 2 order by kind, id, rule",
+		SQL_LANE, false },
+	[SQL_STRIKE] = { "strike", "sss",
+		"with s as (insert into strike (kind, id, rule) values ($1, $2, $3) "
+		"on conflict (kind, id, rule) do update set times = strike.times + 1, "
+		"last_at = clock_timestamp() returning times), "
+		"r as (insert into suspended_rule (rule, reason) "
+		"select $3, 'took the engine down on three different events' from s where $1 = 'event' "
+		"and (select count(*) from strike where rule = $3 and kind = 'event' and id <> $2) >= 2 "
+		"on conflict do nothing) "
+		"update current set switches_version = switches_version + 1",
+		SQL_LANE, false },
+	/* the number of the card that took it over, where a courier does not know of that yet */
+	[SQL_INBOX_ADD] = { "inbox_add", "ISSJT",
+		"insert into inbox (customer, store, type, data, due) "
+		"select coalesce(nullif(c.merged_into, 0), u.customer), u.store, u.type, u.data, "
+		"coalesce(u.due, clock_timestamp()) from unnest($1::bigint[], $2::text[], $3::text[], "
+		"$4::json[], $5::timestamptz[]) with ordinality u(customer, store, type, data, due, n) "
+		"left join customer c on c.id = u.customer order by u.n returning id",
+		SQL_LANE | SQL_TOOL, false },
+
+	/*** partitions ***/
+	[SQL_PARTITIONS_AHEAD] = { "partitions_ahead", "", "select partitions_ahead()", SQL_KEEPER,
+		false },
+	[SQL_PARTITIONS_UNTIL] = { "partitions_until", "", "select partitions_until()", SQL_KEEPER,
+		false },
+	[SQL_PARTITIONS_OLD] = { "partitions_old", "ss",
+		"select parent, name, todo from partitions_old($1, $2)", SQL_KEEPER, false },
+};

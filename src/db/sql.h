@@ -1,0 +1,122 @@
+#ifndef DB_SQL_H
+#define DB_SQL_H
+/*
+ * Every statement of the program, in one table.  Prepared by name on each connection that may use it,
+ * after each connect; parameters and results are binary.
+ *
+ * Types of parameters are letters, upper case for arrays:
+ *   i bigint, n int, f float8, b boolean, t timestamptz, s text, j json, u uuid, y bytea
+ *
+ * A new statement = one name here, one row in sql.c; statements of couriers and tools have SQL_TOOL.
+ */
+#include <stdbool.h>
+
+enum { SQL_SCHEMA_VERSION = 3 }; /* the newest file in sql/ that this program knows */
+
+enum sql_id {
+	/* transactions */
+	SQL_BEGIN,
+	SQL_BEGIN_SNAPSHOT,
+	SQL_COMMIT,
+	SQL_ROLLBACK,
+	SQL_PATIENT,
+	/* identify */
+	SQL_IDENTITY_FIND,
+	SQL_IDENTITY_FIND_NUMBER,
+	SQL_IDENTITY_MAKE,
+	/* load */
+	SQL_CARD_LOCK,
+	SQL_CARD_LOCK_PATIENT,
+	SQL_CARD_READ,
+	SQL_CHAIN_READ,
+	SQL_EVENT_KNOWN,
+	SQL_RULE_LAST_READ,
+	SQL_ORDER_READ,
+	SQL_INBOX_READ,
+	SQL_TASK_READ,
+	SQL_CURRENT,
+	SQL_CLOCK,
+	SQL_NEXT_DUE,
+	SQL_PICK_CHAIN_1,
+	SQL_PICK_CHAIN_10,
+	SQL_PICK_CHAIN_50,
+	SQL_PICK_CHAIN_200,
+	SQL_PICK_CHAIN_500,
+	SQL_PICK_TASK_1,
+	SQL_PICK_TASK_10,
+	SQL_PICK_TASK_50,
+	SQL_PICK_TASK_200,
+	SQL_PICK_TASK_500,
+	SQL_PICK_INBOX_1,
+	SQL_PICK_INBOX_10,
+	SQL_PICK_INBOX_50,
+	SQL_PICK_INBOX_200,
+	SQL_PICK_INBOX_500,
+	/* fetch */
+	SQL_QUERY_COUNT,
+	SQL_QUERY_EVENTS,
+	SQL_QUERY_ORDERS,
+	SQL_QUERY_TEXT,
+	SQL_QUERY_CHAIN,
+	/* save, in the order in which a save sends them */
+	SQL_EVENT_ADD,
+	SQL_IDENTITY_ADD,
+	SQL_ORDER_ADD,
+	SQL_ORDER_CHANGE,
+	SQL_ORDER_STATUS_ADD,
+	SQL_CARD_ACTIVITY,
+	SQL_CARD_PROFILE,
+	SQL_CARD_IDENTITY,
+	SQL_CHAIN_ADD,
+	SQL_CHAIN_CHANGE,
+	SQL_CHAIN_END,
+	SQL_RULE_LAST_PUT,
+	SQL_MESSAGE_ADD,
+	SQL_TASK_ADD,
+	SQL_TASK_CHANGE,
+	SQL_MESSAGE_WITHDRAW,
+	SQL_TASK_WITHDRAW,
+	SQL_MESSAGE_OUTCOME,
+	SQL_NOTE_ADD,
+	SQL_CONSENT_ADD,
+	SQL_SUPPRESSION_ADD,
+	SQL_FAULT_ADD,
+	SQL_RULE_SUSPEND,
+	SQL_INBOX_DONE,
+	SQL_QUARANTINE_ADD,
+	SQL_CONFLICT_ADD,
+	/* rule sets, switches, inbox */
+	SQL_SET_READ,
+	SQL_SET_READ_TEXTS,
+	SQL_SET_READ_TEMPLATES,
+	SQL_SET_WRITE_TEXTS,
+	SQL_SET_WRITE_TEMPLATES,
+	SQL_SET_WRITE,
+	SQL_SWITCHES_VERSION,
+	SQL_SWITCHES_RULES,
+	SQL_SWITCHES_PAIRS,
+	SQL_STRIKE,
+	SQL_INBOX_ADD,
+	/* partitions */
+	SQL_PARTITIONS_AHEAD,
+	SQL_PARTITIONS_UNTIL,
+	SQL_PARTITIONS_OLD,
+	SQL_COUNT
+};
+
+enum sql_user {
+	SQL_LANE = 1,   /* the lanes of store/pg */
+	SQL_KEEPER = 2, /* db/schema's keeper */
+	SQL_TOOL = 4,   /* db/block: couriers, nudgectl; prepared when first used */
+};
+
+struct sql {
+	const char *name;
+	const char *params; /* letters, see above */
+	const char *text;
+	unsigned users; /* who prepares it after connect: enum sql_user, or-ed */
+	bool ragged;    /* its arrays may differ in length */
+};
+extern const struct sql sql_table[SQL_COUNT];
+
+#endif
