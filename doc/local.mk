@@ -1,1 +1,2 @@
 
+dist_man_MANS += doc/nudged.8 doc/nudged.conf.5
