@@ -1,4 +1,22 @@
 # src/engine: see README.md beside this file
+# rules: begin
+libnudged_a_SOURCES += \
+	src/engine/pattern.c \
+	src/engine/pattern.h \
+	src/engine/script.c \
+	src/engine/script.h \
+	src/engine/script_check.c \
+	src/engine/script_check.h \
+	src/engine/script_lib.c \
+	src/engine/script_lib.h \
+	src/engine/script_string.c \
+	src/engine/script_table.c \
+	src/engine/lua_json.h \
+	src/engine/bind_time.h \
+	src/engine/what.h \
+	src/engine/rules.h \
+	src/engine/calendar.h
+# rules: end
 libnudged_a_SOURCES += \
 	src/engine/field.c src/engine/field.h \
 	src/engine/vocabulary.c src/engine/vocabulary.h \

@@ -48,7 +48,6 @@ struct rule {
 	int priority;        /* 0..100 */
 	const char **stores; /* ids; n_stores == 0: all */
 	unsigned n_stores;
-	void *judge; /* the judge's own, NULL at first (counters, `when` asked before) */
 };
 
 struct rules_env {

@@ -1,4 +1,15 @@
 # tests/unit: one cmocka program per pure room
+# rules: begin
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/pattern_test
+tests_unit_pattern_test_SOURCES = tests/unit/pattern_test.c
+TESTS += tests/unit/pattern_test
+check_PROGRAMS += tests/unit/script_test
+tests_unit_script_test_SOURCES = tests/unit/script_test.c
+TESTS += tests/unit/script_test
+endif
+EXTRA_DIST += tests/data/lua_bombs.txt
+# rules: end
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/json_test
 tests_unit_json_test_SOURCES = tests/unit/json_test.c
