@@ -28,7 +28,8 @@ libnudged_a_SOURCES += src/engine/replay.c src/engine/replay.h
 libnudged_a_SOURCES += \
 	src/engine/liquid.h \
 	src/engine/liquid_lex.c src/engine/liquid_lex.h \
-	src/engine/liquid_parse.c src/engine/liquid_tree.h \
+	src/engine/liquid_parse.c src/engine/liquid_parse.h src/engine/liquid_tree.h \
+	src/engine/liquid_expr.c src/engine/liquid_roots.c \
 	src/engine/liquid_value.c src/engine/liquid_value.h \
 	src/engine/liquid_filter.c src/engine/liquid_filter.h \
 	src/engine/liquid_text.c src/engine/liquid_math.c src/engine/liquid_array.c \
