@@ -180,29 +180,32 @@ static bool conf_parse_bool(const char *text, bool *at, struct err *err)
 	return err_set(err, "\"%s\" is neither yes nor no", text);
 }
 
-static bool conf_parse_word(const struct conf_key *key, const char *text, int *at, struct err *err)
+/* The error that names all the words, and the likely right one. */
+static bool conf_no_word(const struct conf_key *key, const char *text, struct err *err)
 {
-	const char *near;
+	const char *near = suggest_word(text, key->words);
 	struct buf b = { 0 };
 
-	for (int i = 0; key->words[i]; i++) {
-		if (strcmp(text, key->words[i]) == 0) {
-			*at = i;
-			return true;
-		}
+	for (int i = 0; key->words[i]; i++)
 		buf_printf(&b, "%s%s",
 			i == 0              ? ""
 			: key->words[i + 1] ? ", "
 					    : " or ",
 			key->words[i]);
-	}
-	near = suggest_word(text, key->words);
-	if (near)
-		err_set(err, "\"%s\" is not one of %s; did you mean \"%s\"?", text, b.p, near);
-	else
-		err_set(err, "\"%s\" is not one of %s", text, b.p);
+	err_set(err, "\"%s\" is not one of %s%s%s%s", text, b.p, near ? "; did you mean \"" : "",
+		near ? near : "", near ? "\"?" : "");
 	buf_free(&b);
 	return false;
+}
+
+static bool conf_parse_word(const struct conf_key *key, const char *text, int *at, struct err *err)
+{
+	for (int i = 0; key->words[i]; i++)
+		if (strcmp(text, key->words[i]) == 0) {
+			*at = i;
+			return true;
+		}
+	return conf_no_word(key, text, err);
 }
 
 /* Cuts the text into items at blanks, commas and new lines. */

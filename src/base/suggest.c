@@ -51,7 +51,7 @@ void suggest_offer(struct suggest *s, const char *word)
 	if (na > SUGGEST_LEN_MOST || nb > SUGGEST_LEN_MOST)
 		return;
 	d = suggest_distance(s->wrong, na, word, nb);
-	if (d <= s->distance && d < suggest_min(nb, na) && (s->best == NULL || d < s->distance)) {
+	if (d < s->distance && d < suggest_min(nb, na)) {
 		s->best = word;
 		s->distance = d;
 	}

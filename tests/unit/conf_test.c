@@ -373,6 +373,7 @@ static void test_suggestions(void **state)
 	assert_string_equal(suggest_word("odrer.paid", list), "order.paid");
 	assert_null(suggest_word("banana", list));
 	assert_null(suggest_word("x", list));
+	assert_null(suggest_word("foo", (const char *const[]){ "mon", "for us", NULL }));
 	assert_null(suggest_word("", list));
 }
 
