@@ -131,8 +131,8 @@ static void on_stats(void *arg, struct http_request *req)
 	const struct http_stats *s = http_stats(e->http);
 	struct buf b = { 0 };
 
-	buf_printf(&b, "handled %u\nopen %u\nrequests %u\n", e->handled, s->connections,
-		s->requests);
+	buf_printf(
+		&b, "handled %u\nopen %u\nrequests %u\n", e->handled, s->connections, s->requests);
 	for (int i = 0; i < HTTP_REFUSALS; i++)
 		buf_printf(&b, "%s %llu\n", http_refusal_name((enum http_refusal)i),
 			(unsigned long long)s->refused[i]);

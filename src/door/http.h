@@ -13,6 +13,9 @@
  * must answer exactly once, at once or later.  Requests of one connection are handed over as they
  * arrive, without waiting for earlier answers.
  *
+ * A request whose body never comes whole is dropped after `admit` without a further call, so `admit`
+ * must not keep what has to be freed.
+ *
  * The server owns a request; the handler borrows it, with everything its spans point to, until it
  * answers.  Answering ends the loan, also from inside `admit` and `handle`.  A request outlives its
  * connection: when the client is gone the answer is dropped.  http_close may come before the last

@@ -365,8 +365,8 @@ static bool http_read_field(struct http_field *field, struct span line, struct h
 }
 
 /* What only the whole head can tell.  415 and 417 come last: with a doubtful frame it is 400. */
-static bool http_check_whole(const struct http_seen *seen,
-	const struct http_fault *later, struct http_fault *f)
+static bool http_check_whole(
+	const struct http_seen *seen, const struct http_fault *later, struct http_fault *f)
 {
 	if (!seen->host)
 		return http_fault_set(f, 400, "there is no Host");

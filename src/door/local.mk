@@ -5,3 +5,4 @@ libnudged_a_SOURCES += \
 	src/door/http_conn.c src/door/http_conn.h \
 	src/door/http_request.c \
 	src/door/http.c src/door/http.h
+libnudged_a_SOURCES += src/door/metrics.c src/door/metrics.h

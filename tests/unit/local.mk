@@ -83,3 +83,13 @@ TESTS += tests/unit/mailtext_test
 endif
 EXTRA_DIST += tests/data/mail/cart.html tests/data/mail/cart.txt \
 	tests/data/mail/russian.html tests/data/mail/russian.txt
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/metrics_test
+tests_unit_metrics_test_SOURCES = tests/unit/metrics_test.c
+TESTS += tests/unit/metrics_test
+endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/http_peers_test
+tests_unit_http_peers_test_SOURCES = tests/unit/http_peers_test.c
+TESTS += tests/unit/http_peers_test
+endif
