@@ -15,4 +15,7 @@ libnudged_a_SOURCES += \
 	src/main/courier_main.c src/main/courier_main.h \
 	src/main/supervise.c src/main/supervise.h
 sbin_PROGRAMS += nudged
-nudged_SOURCES = src/main/nudged.c src/main/dev.h
+nudged_SOURCES = src/main/nudged.c \
+	src/main/dev.c src/main/dev.h \
+	src/main/dev_parts.c src/main/dev_parts.h \
+	src/main/dev_smtp.c src/main/dev_smtp.h
