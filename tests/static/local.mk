@@ -1,4 +1,4 @@
-TESTS += tests/static/floors.sh tests/static/headers.sh
-EXTRA_DIST += tests/static/floors.sh tests/static/headers.sh tests/static/format.sh
+TESTS += tests/static/floors.sh tests/static/headers.sh tests/static/hardening.sh
+EXTRA_DIST += tests/static/floors.sh tests/static/headers.sh tests/static/hardening.sh tests/static/format.sh
 TESTS += tests/static/options.sh tests/static/unit.sh
 EXTRA_DIST += tests/static/options.sh tests/static/unit.sh
