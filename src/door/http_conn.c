@@ -212,6 +212,9 @@ static void conn_end_body(struct http_conn *c)
 	conn_wait(c, HTTP_WAIT_NONE);
 	if (r != NULL)
 		http_req_handle(r);
+	else
+		http_conn_touch(
+			c); /* its answer may have left already, and nothing else be awaited */
 }
 
 /* A request's body is longer than its route allows. */

@@ -3,6 +3,7 @@
 The program is looked for in the build directory: $NUDGED_BUILD, else the current directory.
 """
 import os
+import random
 import re
 import resource
 import select
@@ -349,6 +350,12 @@ def test_connection_close_is_honoured(server):
     assert "Connection: close" in answers[0][1]
 
 
+def test_refused_last_request_is_closed_when_its_body_is_skipped(server):
+    text = b"POST /private HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab"
+    answers, closed = server.talk(text, b"cd", pause=0.1)
+    assert statuses(answers) == [401] and closed
+
+
 def test_half_closed_client_gets_its_answers(server):
     s = server.connect()
     s.sendall(b"POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx" + HEAD)
@@ -556,3 +563,71 @@ def test_second_signal_ends_at_once(start):
     time.sleep(0.02)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(2) == 0
+
+
+# ---- whatever clients do ----
+
+
+def random_request(rng):
+    head = b" HTTP/1.1\r\nHost: a\r\n"
+    body = rng.randbytes(rng.choice([0, 1, 10, 1000, 70000]))
+    path = rng.choice([b"/echo", b"/later", b"/private", b"/busy", b"/nothing", b"/events"])
+    kind = rng.randrange(12)
+    if kind == 0:
+        return b"GET /long?n=%d" % rng.choice([1, 1000, 3000000]) + head + b"\r\n"
+    if kind == 1:
+        return b"POST " + path + head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    if kind == 2:
+        return rng.choice(list(DOUBTFUL.values()))
+    if kind == 3:
+        return b"HEAD /stats" + head + b"\r\n"
+    if kind < 7:
+        chunks = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
+        return b"POST " + path + head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+    return b"POST " + path + head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def random_step(rng, s, text):
+    """Does something with a connection; returns what is left to send, None when it is to be left."""
+    dice = rng.random()
+    try:
+        if dice < 0.6 and text:
+            return text[s.send(text[: rng.choice([1, 5, 100, 5000, 100000])]) :]
+        if dice < 0.9:
+            return text if s.recv(rng.choice([1, 1000, 100000])) else None
+        if dice < 0.92:
+            s.shutdown(socket.SHUT_WR)
+        elif dice < 0.94:
+            if rng.random() < 0.5:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            return None
+    except BlockingIOError:
+        pass
+    except OSError:
+        return None
+    return text
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_clients_leave_nothing_behind(start, seed):
+    rng = random.Random(seed)
+    server = start("head_ms=150", "body_ms=200", "send_ms=200", "idle_ms=300", "connections=60")
+    clients = []
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        if len(clients) < 70 and rng.random() < 0.5:
+            s = server.connect()
+            s.setblocking(False)
+            clients.append([s, b"".join(random_request(rng) for _ in range(rng.choice([1, 3, 100])))])
+        client = rng.choice(clients) if clients else None
+        if client:
+            client[1] = random_step(rng, *client)
+            if client[1] is None:
+                client[0].close()
+                clients.remove(client)
+    for s, _ in clients:
+        s.close()
+    time.sleep(1.5)  # the ceremony of closing takes a second
+    stats = server.stats()
+    assert stats["open"] == 1 and stats["requests"] == 1
+    assert stats["handled"] > 100
