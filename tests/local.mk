@@ -6,3 +6,4 @@ include tests/fuzz/local.mk
 check_PROGRAMS += tests/http_echo
 tests_http_echo_SOURCES = tests/http_echo.c
 EXTRA_DIST += tests/system/test_supervise.py
+EXTRA_DIST += tests/system/test_http_server.py
