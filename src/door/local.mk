@@ -6,3 +6,5 @@ libnudged_a_SOURCES += \
 	src/door/http_request.c \
 	src/door/http.c src/door/http.h
 libnudged_a_SOURCES += src/door/metrics.c src/door/metrics.h
+libnudged_a_SOURCES += src/door/envelope.c src/door/envelope.h \
+	src/door/envelope_binary.c src/door/envelope_binary.h

@@ -80,6 +80,35 @@ static void fill_contacts(struct card_work *w, struct span customer)
 		fill_text(w->v, into[i], short_text(want[i].value, &w->b->arena));
 }
 
+/* Keys that came together with the one that was known: from now on they name him too.  Those that stand on
+ * the card are his already; order and parcel numbers are attached with the order's row. */
+static void attach_keys(struct card_work *w)
+{
+	const struct customer *c = w->v->card;
+
+	for (unsigned i = 0; w->e->n_identity > 1 && i < w->e->n_identity; i++) {
+		const struct identity *id = &w->e->identity[i];
+
+		switch (id->kind) {
+		case IDENTITY_EMAIL:
+			if (span_eq(id->value, c->text[CARD_EMAIL]))
+				continue;
+			break;
+		case IDENTITY_PHONE:
+			if (span_eq(id->value, c->text[CARD_PHONE]))
+				continue;
+			break;
+		case IDENTITY_ID:
+		case IDENTITY_ANONYMOUS: break;
+		case IDENTITY_ORDER:
+		case IDENTITY_PARCEL:
+		case IDENTITY_HIDDEN:
+		case IDENTITY_CUSTOMER: continue;
+		}
+		card_attach(w, id->kind, id->value);
+	}
+}
+
 /* "First Last" where no whole name is known. */
 static void compose_name(struct card_work *w)
 {
@@ -369,6 +398,7 @@ void card_apply_customer(struct card_work *w)
 	if (span_is(type, "customer.created") || span_is(type, "customer.updated"))
 		set_traits(w);
 	fill_contacts(w, want[0].value);
+	attach_keys(w);
 	compose_name(w);
 	set_seen(w);
 	if (want[1].value.p)

@@ -12,4 +12,7 @@ if FUZZERS
 noinst_PROGRAMS += tests/fuzz/liquid_fuzz
 tests_fuzz_liquid_fuzz_SOURCES = tests/fuzz/liquid_fuzz.c
 tests_fuzz_liquid_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += tests/fuzz/envelope_fuzz
+tests_fuzz_envelope_fuzz_SOURCES = tests/fuzz/envelope_fuzz.c
+tests_fuzz_envelope_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

@@ -144,6 +144,29 @@ static void contacts_are_filled(void **state)
 	assert_int_equal(k->v->n_identities, 3);
 }
 
+/* Keys that came with the known one are attached; those on the card are already. */
+static void keys_are_attached(void **state)
+{
+	struct bench *k = *state;
+	struct shop_event e = { .shop = &shop,
+		.id = SPAN("x"),
+		.type = SPAN("page.viewed"),
+		.data = SPAN("{}"),
+		.time_us = NOW,
+		.identity = { { IDENTITY_ID, SPAN("5") }, { IDENTITY_EMAIL, SPAN("a@b.de") },
+			{ IDENTITY_ANONYMOUS, SPAN("q") }, { IDENTITY_ORDER, SPAN("main/1") } },
+		.n_identity = 4 };
+
+	k->v->card->text[CARD_EMAIL] = SPAN("a@b.de");
+	card_apply(&k->b, k->v, &e, &k->follow);
+	assert_int_equal(k->v->n_identities, 2);
+	assert_int_equal(k->v->identities[0].kind, IDENTITY_ID);
+	assert_int_equal(k->v->identities[1].kind, IDENTITY_ANONYMOUS);
+	e.n_identity = 1;
+	card_apply(&k->b, k->v, &e, &k->follow);
+	assert_int_equal(k->v->n_identities, 2);
+}
+
 /* A hidden card stays nobody. */
 static void hidden_has_no_contacts(void **state)
 {
@@ -520,6 +543,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(traits),
 		CASE(contacts_are_filled),
+		CASE(keys_are_attached),
 		CASE(hidden_has_no_contacts),
 		CASE(consent),
 		CASE(seen),
