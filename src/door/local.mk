@@ -8,3 +8,6 @@ libnudged_a_SOURCES += \
 libnudged_a_SOURCES += src/door/metrics.c src/door/metrics.h
 libnudged_a_SOURCES += src/door/envelope.c src/door/envelope.h \
 	src/door/envelope_binary.c src/door/envelope_binary.h
+libnudged_a_SOURCES += \
+	src/door/access.c src/door/access.h \
+	src/door/events.c src/door/events.h

@@ -349,6 +349,13 @@ int64_t flow_next_us(const struct flow *f)
 	return next < boot_us + 1000 ? boot_us + 1000 : next;
 }
 
+void flow_reconfigure(struct flow *f, const struct judge_env *env)
+{
+	f->env = *env;
+	f->want_set = true;
+	f->host.turn(f->host.arg);
+}
+
 bool flow_has_room(const struct flow *f, size_t events, size_t bytes)
 {
 	return !f->draining && f->queued + events <= f->limits.queue_events &&

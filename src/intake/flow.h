@@ -64,6 +64,9 @@ struct flow_host {
 /* env is copied; its shops and staff are lent for the flow's life (or until flow_reconfigure). */
 struct flow *flow_open(struct store *store, const struct judge_env *env,
 	const struct flow_limits *limits, const struct flow_host *host);
+/* After a reload: another env (stores, limits) from the next rule state on; it is built anew.  What the old one
+ * lent must stay until all that is in flight is settled. */
+void flow_reconfigure(struct flow *f, const struct judge_env *env);
 /* May one more ticket with so many events and bytes come?  false: answer 429 or do not read. */
 bool flow_has_room(const struct flow *f, size_t events, size_t bytes);
 /* Is the database there and a rule set loaded?  false: answer 503. */

@@ -25,6 +25,7 @@
 /* Wake pipes: one per channel, and one of the engines. */
 enum { WAKE_ENGINE = CHANNEL_COUNT, WAKE_COUNT };
 
+struct metrics;
 struct role_env;
 
 struct role {
@@ -47,6 +48,8 @@ struct role_env {
 	int wake_fd;             /* readable when there may be work; see role_woken */
 	int wake_to[WAKE_COUNT]; /* for role_wake */
 	struct heart *heart;     /* never NULL */
+	struct metrics *metrics; /* counters of all processes; never NULL */
+	unsigned slot;           /* this place's in metrics */
 	struct crash_note *note; /* never NULL */
 	/* NULL, or what the one before was at when it died; crash_note_clear it when its row is
 	 * committed, else the next process in this place gets it again. */

@@ -23,6 +23,7 @@
 #include "base/notify.h"
 #include "base/now.h"
 #include "base/proc.h"
+#include "door/metrics.h"
 #include "main/listen.h"
 #include "main/lockfile.h"
 
@@ -42,6 +43,7 @@ enum {
 	SUPERVISE_GOOD_LIFE_US = 60 * 1000000, /* after it the delay begins anew */
 	SUPERVISE_FRESH_US = 1000000,          /* who ends well after less was not asked to end */
 	SUPERVISE_ABORT_US = 2 * 1000000,      /* from SIGABRT to SIGKILL */
+	SUPERVISE_PLACES_MOST = 256,           /* with counters of their own */
 };
 
 enum place_state { PLACE_REST, PLACE_RUN, PLACE_AILING, PLACE_LEAVE, PLACE_GONE };
@@ -56,6 +58,7 @@ struct place_shared {
 struct place {
 	const struct role *role;
 	int index;
+	unsigned slot; /* its counters */
 	char name[32];
 	struct log_ctx log;
 	enum place_state state;
@@ -81,6 +84,7 @@ struct supervise {
 	const struct supervise_options *options;
 	struct place **places;
 	size_t nplaces;
+	struct metrics *metrics;
 	struct listen listen;
 	struct lockfile lock;
 	struct notify notify;
@@ -145,6 +149,8 @@ static int place_live(struct supervise *sv, struct place *p)
 		.settings = sv->settings,
 		.wake_fd = sv->wake[p->role->wake][0],
 		.heart = &p->shared->heart,
+		.metrics = sv->metrics,
+		.slot = p->slot,
 		.note = &p->shared->note,
 		.strike = atomic_load(&p->shared->strike.is_set) ? &p->shared->strike : NULL,
 		.strike_why = p->shared->strike_why };
@@ -193,6 +199,7 @@ static bool place_add(struct supervise *sv, const struct role *role, int index, 
 	}
 	p->role = role;
 	p->index = index;
+	p->slot = (unsigned)sv->nplaces;
 	p->backoff_us = SUPERVISE_BACKOFF_US;
 	snprintf(p->name, sizeof p->name, "%s%d", role->name, index + 1);
 	p->log.room = "parent";
@@ -298,6 +305,7 @@ static void place_rest(struct place *p, int status, int64_t now)
 static void place_ended(struct supervise *sv, struct place *p, int status)
 {
 	place_keep_strike(p, status);
+	metrics_leave(sv->metrics, p->slot);
 	if (sv->stopping || p->state == PLACE_LEAVE) {
 		/* SIGTERM: it had not yet begun to listen to signals, so it had nothing in flight */
 		if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGTERM : WEXITSTATUS(status) != 0) {
@@ -689,7 +697,8 @@ static bool supervise_open(struct supervise *sv, struct err *err)
 	for (int i = 0; i < WAKE_COUNT; i++)
 		if (!proc_pipe(sv->wake[i], err))
 			return false;
-	return supervise_size_all(sv, err);
+	sv->metrics = metrics_open(SUPERVISE_PLACES_MOST, err);
+	return sv->metrics != NULL && supervise_size_all(sv, err);
 }
 
 static void supervise_close(struct supervise *sv)
@@ -700,6 +709,7 @@ static void supervise_close(struct supervise *sv)
 	for (size_t i = 0; i < sv->nplaces; i++)
 		free(sv->places[i]);
 	free(sv->places);
+	metrics_close(sv->metrics);
 	settings_free(sv->settings);
 }
 
