@@ -417,6 +417,15 @@ static bool lane_refused_due(struct flow_lane *l, const struct err *err)
 	return false;
 }
 
+/* The commit may have happened: when these events come back as duplicates, it did. */
+static void lane_mark_unsure(struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++)
+		for (size_t k = 0; k < b->visits[i]->n_events; k++)
+			if (b->visits[i]->events[k]->place == FLOW_IN_BATCH)
+				b->visits[i]->events[k]->unsure = true;
+}
+
 /* Ends a batch that did not commit. */
 static void lane_failed(struct flow_lane *l, enum store_end end, const struct err *err)
 {
@@ -426,8 +435,11 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 	if (l->sitting != NULL)
 		judge_end(l->sitting);
 	l->sitting = NULL;
-	if (end == STORE_LOST)
+	if (end == STORE_LOST) {
 		f->stats.lost++;
+		if (l->step == LANE_SAVE)
+			lane_mark_unsure(b);
+	}
 	if (b->kind == BATCH_DUE) {
 		f->due_us = flow_boot_us(f) + (end == STORE_AGAIN ? 1000 : LANE_RETRY_US);
 		if (end == STORE_REFUSED && lane_refused_due(l, err))
@@ -642,10 +654,15 @@ static void lane_receipt(struct flow_lane *l)
 			continue;
 		}
 		c->in_batch = c->alone = c->single = false;
-		for (size_t k = 0; k < v->n_events; k++)
-			if (v->events[k]->place == FLOW_IN_BATCH &&
-				v->events[k]->status != EVENT_CONFLICT)
-				flow_settle(f, v->events[k]);
+		for (size_t k = 0; k < v->n_events; k++) {
+			struct shop_event *e = v->events[k];
+
+			if (e->place != FLOW_IN_BATCH || e->status == EVENT_CONFLICT)
+				continue;
+			if (e->unsure && e->status == EVENT_DUPLICATE)
+				e->status = EVENT_ACCEPTED; /* it met itself: its sender is told so */
+			flow_settle(f, e);
+		}
 		flow_customer_review(f, c);
 	}
 	/* conflicts stand in both lists: the memory of a settled event may be gone */

@@ -73,6 +73,7 @@ struct shop_event {
 	TAILQ_ENTRY(shop_event) link;
 	struct flow_customer *queue; /* the customer queue it stands in, or NULL */
 	int place;                   /* enum flow_place */
+	bool unsure; /* it was in a save whose outcome nobody knows: a duplicate may be itself */
 };
 TAILQ_HEAD(shop_event_list, shop_event);
 

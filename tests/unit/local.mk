@@ -99,3 +99,8 @@ check_PROGRAMS += tests/unit/http_peers_test
 tests_unit_http_peers_test_SOURCES = tests/unit/http_peers_test.c
 TESTS += tests/unit/http_peers_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/flow_test
+tests_unit_flow_test_SOURCES = tests/unit/flow_test.c
+TESTS += tests/unit/flow_test
+endif

@@ -1,0 +1,540 @@
+/* flow_test.c: the flow of batches over the memory store, with an engine that accepts everything. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "engine/judge.h"
+#include "intake/flow.h"
+#include "model/shop.h"
+#include "store/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define T0 (INT64_C(1772445600) * CLOCK_SECOND_US)
+
+/* ---- an engine that accepts everything ---- */
+
+struct judge {
+	int64_t set_id;
+};
+struct sitting {
+	struct batch *batch;
+};
+
+static struct store *store;
+static int judges_made;
+
+void judge_limits_default(struct judge_limits *ret)
+{
+	memset(ret, 0, sizeof *ret);
+}
+
+struct judge *judge_new(const struct judge_env *env, const struct rule_set *set, struct err *err)
+{
+	struct judge *j = xcalloc(1, sizeof *j);
+
+	(void)env;
+	(void)err;
+	j->set_id = set->id;
+	judges_made++;
+	return j;
+}
+
+void judge_free(struct judge *j)
+{
+	free(j);
+}
+
+int64_t judge_set_id(const struct judge *j)
+{
+	return j->set_id;
+}
+
+void judge_switch(struct judge *j, const struct switches *s)
+{
+	(void)j;
+	(void)s;
+}
+
+struct sitting *judge_start(struct judge *j, struct batch *b)
+{
+	struct sitting *s = xcalloc(1, sizeof *s);
+
+	(void)j;
+	s->batch = b;
+	return s;
+}
+
+/* An event called "bad" makes the store refuse its batch. */
+enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t *ret_n)
+{
+	struct batch *b = s->batch;
+
+	(void)ret_queries;
+	(void)ret_n;
+	for (size_t i = 0; i < b->n_visits; i++)
+		for (size_t k = 0; k < b->visits[i]->n_events; k++) {
+			struct shop_event *e = b->visits[i]->events[k];
+
+			if (e->status != EVENT_NEW)
+				continue;
+			e->status = EVENT_ACCEPTED;
+			e->seq = b->id_next++;
+			if (span_is(e->id, "bad"))
+				mem_fail_next(store, MEM_SAVE, STORE_REFUSED, false);
+		}
+	return JUDGE_DONE;
+}
+
+void judge_end(struct sitting *s)
+{
+	free(s);
+}
+
+/* ---- the host ---- */
+
+static int64_t now_us;
+static struct flow *flow;
+static bool turn_wanted;
+static const struct shop shop = { .id = "shop", .base = "shop", .zone = "UTC" };
+
+static int64_t host_us(void *arg)
+{
+	(void)arg;
+	return now_us;
+}
+
+static void host_turn(void *arg)
+{
+	(void)arg;
+	turn_wanted = true;
+}
+
+static void host_poke(void *arg, unsigned channels)
+{
+	(void)arg;
+	(void)channels;
+}
+
+static void pump(void)
+{
+	for (int i = 0; i < 1000; i++) {
+		turn_wanted = false;
+		flow_turn(flow);
+		if (!mem_turn(store) && !turn_wanted)
+			return;
+	}
+	fail_msg("the flow does not come to rest");
+}
+
+static void set_done(void *arg, enum store_end end, const struct err *err)
+{
+	(void)arg;
+	(void)err;
+	assert_int_equal(end, STORE_OK);
+}
+
+static void activate_set(void)
+{
+	struct rule_set set = { .id = 0 };
+
+	store->ops->set_write(store, 0, &set, SPAN("test"), SPAN("test"), set_done, NULL);
+	mem_turn(store);
+}
+
+static int setup_lanes(int lanes)
+{
+	struct judge_env env = { .shops = &shop, .n_shops = 1 };
+	struct flow_host host = {
+		.boot_us = host_us, .wall_us = host_us, .poke = host_poke, .turn = host_turn
+	};
+	struct flow_limits limits;
+
+	now_us = T0;
+	judges_made = 0;
+	store = mem_open(lanes, now_us);
+	activate_set();
+	flow_limits_default(&limits);
+	flow = flow_open(store, &env, &limits, &host);
+	pump();
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return setup_lanes(3);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store->ops->close(store);
+	flow_close(flow);
+	return 0;
+}
+
+/* ---- tickets ---- */
+
+struct post {
+	struct event_ticket ticket;
+	struct shop_event events[16];
+	char text[16][64];
+	int done, late;
+};
+
+static void post_done(struct event_ticket *t)
+{
+	struct post *p = t->owner;
+
+	p->done++;
+}
+
+static void post_late(struct event_ticket *t)
+{
+	struct post *p = t->owner;
+
+	p->late++;
+}
+
+/* Adds an event with this id about this customer; content: what its hash stands for. */
+static struct shop_event *post_add(
+	struct post *p, const char *id, const char *customer, int content)
+{
+	size_t i = p->ticket.n++;
+	struct shop_event *e = &p->events[i];
+
+	snprintf(p->text[i], sizeof p->text[i], "%s", customer);
+	*e = (struct shop_event){ .shop = &shop,
+		.source = SPAN(""),
+		.id = span_of(id),
+		.type = SPAN("page.viewed"),
+		.data = SPAN("{}"),
+		.time_us = now_us,
+		.received_us = now_us,
+		.claimed_us = TIME_NONE,
+		.deduplicated = true,
+		.n_identity = 1 };
+	e->identity[0] = (struct identity){ IDENTITY_ID, span_of(p->text[i]) };
+	memset(e->hash, content, sizeof e->hash);
+	return e;
+}
+
+static void post_send(struct post *p)
+{
+	p->ticket.events = p->events;
+	p->ticket.done = post_done;
+	p->ticket.late = post_late;
+	p->ticket.owner = p;
+	flow_submit(flow, &p->ticket);
+}
+
+/* ---- tests ---- */
+
+static void test_events_are_committed_and_settled_once(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "2", "boris", 1);
+	post_send(&p);
+	assert_int_equal(p.done, 0); /* never from inside the call */
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.late, 0);
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+	assert_int_equal(mem_tables(store)->n_events, 2);
+	assert_int_equal(mem_tables(store)->n_customers, 2);
+	assert_true(flow_is_idle(flow));
+}
+
+static void test_one_customer_keeps_the_order_of_submission(void **state)
+{
+	struct post a = { .done = 0 }, b = { .done = 0 };
+
+	(void)state;
+	post_add(&a, "1", "anna", 1);
+	post_add(&a, "2", "anna", 1);
+	post_add(&b, "3", "anna", 1);
+	post_send(&a);
+	flow_turn(flow); /* a is being identified when b comes */
+	post_send(&b);
+	pump();
+	assert_int_equal(a.done + b.done, 2);
+	assert_true(a.events[0].seq < a.events[1].seq);
+	assert_true(a.events[1].seq < b.events[0].seq);
+	assert_int_equal(mem_tables(store)->n_customers, 1);
+}
+
+static void test_an_event_sent_twice_is_a_duplicate(void **state)
+{
+	struct post p = { .done = 0 }, again = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(p.events[1].status, EVENT_DUPLICATE);
+	post_add(&again, "1", "anna", 1);
+	post_send(&again);
+	pump();
+	assert_int_equal(again.events[0].status, EVENT_DUPLICATE);
+	assert_int_equal(mem_tables(store)->n_events, 1);
+}
+
+static void test_the_same_key_with_other_content_is_kept_aside(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "1", "anna", 2);
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[1].status, EVENT_CONFLICT);
+	assert_non_null(p.events[1].reason);
+	assert_int_equal(mem_tables(store)->n_events, 1);
+	assert_int_equal(mem_tables(store)->n_aside, 1);
+}
+
+static void test_who_is_busy_waits_and_nobody_else(void **state)
+{
+	struct post first = { .done = 0 }, p = { .done = 0 };
+	int64_t anna;
+
+	(void)state;
+	post_add(&first, "0", "anna", 1);
+	post_send(&first);
+	pump();
+	anna = first.events[0].customer;
+	mem_hold(store, anna, true);
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "2", "boris", 1);
+	post_send(&p);
+	pump();
+	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+	assert_int_equal(p.events[0].status, EVENT_NEW);
+	assert_int_equal(p.done, 0);
+	mem_hold(store, anna, false);
+	now_us += 100000;
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+}
+
+static void test_a_refused_batch_costs_only_the_culprit(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "2", "boris", 1);
+	post_add(&p, "bad", "boris", 1);
+	post_add(&p, "3", "boris", 1);
+	post_add(&p, "4", "clara", 1);
+	post_send(&p);
+	for (int i = 0; i < 10; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(p.events[i].status, i == 2 ? EVENT_QUARANTINED : EVENT_ACCEPTED);
+	assert_true(p.events[1].seq < p.events[3].seq);
+	assert_int_equal(mem_tables(store)->n_events, 4);
+	assert_int_equal(mem_tables(store)->n_aside, 1);
+}
+
+/* P1, P2: a commit whose answer was lost is found again, and the first sender hears accepted. */
+static void test_a_lost_commit_that_happened_is_accepted_once(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	mem_fail_next(store, MEM_SAVE, STORE_LOST, true);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(mem_tables(store)->n_events, 1);
+}
+
+static void test_a_lost_commit_that_did_not_happen_is_done_again(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	mem_fail_next(store, MEM_SAVE, STORE_LOST, false);
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(mem_tables(store)->n_events, 1);
+}
+
+static void test_calls_that_fail_are_repeated(void **state)
+{
+	static const enum mem_call calls[] = { MEM_IDENTIFY, MEM_LOAD, MEM_SAVE };
+	static const enum store_end ends[] = { STORE_AGAIN, STORE_LOST };
+	char id[8];
+
+	(void)state;
+	for (size_t c = 0; c < 3; c++)
+		for (size_t k = 0; k < 2; k++) {
+			struct post p = { .done = 0 };
+
+			snprintf(id, sizeof id, "%zu%zu", c, k);
+			post_add(&p, id, id, 1);
+			mem_fail_next(store, calls[c], ends[k], false);
+			post_send(&p);
+			pump();
+			now_us += 200000;
+			pump();
+			assert_int_equal(p.done, 1);
+			assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+		}
+	assert_int_equal(mem_tables(store)->n_events, 6);
+}
+
+/* P5: no database: late within two seconds, nothing kept in memory for ever. */
+static void test_without_a_database_tickets_are_late(void **state)
+{
+	struct post p = { .done = 0 }, q = { .done = 0 };
+	const char *why = NULL;
+
+	(void)state;
+	mem_set_up(store, false);
+	assert_false(flow_is_ready(flow, &why));
+	assert_non_null(why);
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	pump();
+	assert_int_equal(p.late, 0);
+	assert_true(flow_next_us(flow) <= now_us + 2000000);
+	now_us += 2000000;
+	pump();
+	assert_int_equal(p.late, 1);
+	assert_int_equal(p.done, 1);
+	mem_set_up(store, true);
+	post_add(&q, "1", "anna", 1);
+	post_send(&q);
+	pump();
+	assert_int_equal(q.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(mem_tables(store)->n_events, 1);
+}
+
+/* A ticket that is in a batch when it becomes late is answered late and ends later. */
+static void test_late_in_flight_is_done_after_the_commit(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	flow_turn(flow); /* identify is out and not answered */
+	now_us += 2000000;
+	flow_turn(flow);
+	assert_int_equal(p.late, 1);
+	assert_int_equal(p.done, 0);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+}
+
+static void test_quarantined_on_arrival_is_kept(void **state)
+{
+	struct post p = { .done = 0 };
+	struct shop_event *e;
+
+	(void)state;
+	e = post_add(&p, "1", "anna", 1);
+	e->status = EVENT_QUARANTINED;
+	e->reason = "bad";
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].status, EVENT_QUARANTINED);
+	assert_int_equal(mem_tables(store)->n_aside, 1);
+	assert_int_equal(mem_tables(store)->n_events, 0);
+}
+
+static void test_another_rule_set_is_read_before_the_next_batch(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	assert_int_equal(judges_made, 1);
+	activate_set();
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	pump();
+	assert_int_equal(judges_made, 2);
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+}
+
+static void test_inbox_rows_are_judged_when_due(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	pump();
+	mem_inbox(store, p.events[0].customer, &shop, "message.sent",
+		SPAN("{\"message_id\":\"5\"}"), now_us + 1000000);
+	flow_poke(flow);
+	pump();
+	assert_int_equal(mem_tables(store)->n_inbox, 1);
+	now_us += 1000000;
+	mem_set_now(store, now_us);
+	pump();
+	assert_int_equal(mem_tables(store)->n_inbox, 0);
+	assert_int_equal(mem_tables(store)->n_events, 2);
+	assert_true(span_starts(mem_tables(store)->events[1]->id, "inbox:"));
+}
+
+static void test_there_is_a_limit_to_what_waits(void **state)
+{
+	(void)state;
+	assert_true(flow_has_room(flow, 5000, 0));
+	assert_false(flow_has_room(flow, 5001, 0));
+	assert_false(flow_has_room(flow, 1, (32 << 20) + 1));
+	flow_drain(flow);
+	assert_false(flow_has_room(flow, 1, 1));
+}
+
+#define FLOW_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FLOW_TEST(test_events_are_committed_and_settled_once),
+		FLOW_TEST(test_one_customer_keeps_the_order_of_submission),
+		FLOW_TEST(test_an_event_sent_twice_is_a_duplicate),
+		FLOW_TEST(test_the_same_key_with_other_content_is_kept_aside),
+		FLOW_TEST(test_who_is_busy_waits_and_nobody_else),
+		FLOW_TEST(test_a_refused_batch_costs_only_the_culprit),
+		FLOW_TEST(test_a_lost_commit_that_happened_is_accepted_once),
+		FLOW_TEST(test_a_lost_commit_that_did_not_happen_is_done_again),
+		FLOW_TEST(test_calls_that_fail_are_repeated),
+		FLOW_TEST(test_without_a_database_tickets_are_late),
+		FLOW_TEST(test_late_in_flight_is_done_after_the_commit),
+		FLOW_TEST(test_quarantined_on_arrival_is_kept),
+		FLOW_TEST(test_another_rule_set_is_read_before_the_next_batch),
+		FLOW_TEST(test_inbox_rows_are_judged_when_due),
+		FLOW_TEST(test_there_is_a_limit_to_what_waits),
+	};
+
+	return cmocka_run_group_tests_name("flow", tests, NULL, NULL);
+}
