@@ -132,9 +132,11 @@ void flow_ask(struct flow *f, struct flow_lane *l);
 void flow_pending_add(struct flow *f, const struct shop_event *e);
 void flow_pending_del(struct flow *f, const struct shop_event *e);
 
-/* flow_lane.c: what a lane does with a batch */
+/* flow_form.c: what goes into a batch */
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
+
+/* flow_lane.c: what a lane does with a batch */
 void lane_read_set(struct flow *f, struct flow_lane *l);
 void lane_read_switches(struct flow *f, struct flow_lane *l);
 void lane_enter(struct flow_lane *l, enum lane_step to);

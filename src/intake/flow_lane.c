@@ -20,7 +20,6 @@
 enum {
 	LANE_AGAIN_MOST = 20,           /* collisions before a customer pauses */
 	LANE_BUSY_PAUSE_US = 2000,      /* before a card that somebody else holds is tried again */
-	LANE_BUSY_PATIENCE_US = 50000,  /* then he gets a batch of his own that waits */
 	LANE_RETRY_US = 100000,         /* after a refusal or loss, for due work and rule sets */
 	LANE_SET_RETRY_US = 5000000,    /* a rule set that this engine could not load */
 	LANE_LONG_OVERDUE_US = 10000000 /* later than this is catching up, at a bounded rate */
@@ -79,155 +78,6 @@ void lane_enter(struct flow_lane *l, enum lane_step to)
 	case LANE_STRIKE: /* lane_due_refused sends */
 	case LANE_IDLE: break;
 	}
-}
-
-/* ---- forming ---- */
-
-static void lane_reset(struct flow_lane *l, enum batch_kind kind)
-{
-	struct arena arena = l->batch.arena;
-
-	arena_reset(&arena);
-	l->batch = (struct batch){
-		.arena = arena, .kind = kind, .now_us = TIME_NONE, .next_due_us = TIME_NONE
-	};
-	l->patient = false;
-	l->started_us = flow_boot_us(l->flow);
-}
-
-static struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c)
-{
-	struct batch *b = &l->batch;
-	struct visit *v = arena_new(&b->arena, struct visit);
-
-	v->customer = c->id;
-	v->identity_version = c->version;
-	v->flow = c;
-	BATCH_PUSH(&b->arena, b->visits, b->n_visits, b->cap_visits) = v;
-	c->in_batch = true;
-	return v;
-}
-
-static void lane_add_type(struct batch *b, struct span type)
-{
-	for (size_t i = b->n_types; i-- > 0;)
-		if (span_eq(b->types[i], type))
-			return;
-	BATCH_PUSH(&b->arena, b->types, b->n_types, b->cap_types) = type;
-}
-
-/* The type itself and every pattern that it matches: what a chain may await it by. */
-static void lane_add_types(struct batch *b, struct span type)
-{
-	for (size_t i = b->n_types; i-- > 0;)
-		if (span_eq(b->types[i], type))
-			return;
-	BATCH_PUSH(&b->arena, b->types, b->n_types, b->cap_types) = type;
-	lane_add_type(b, SPAN("*"));
-	for (size_t i = 0; i < type.n; i++)
-		if (type.p[i] == '.')
-			lane_add_type(b,
-				(struct span){ arena_printf(&b->arena, "%.*s*", (int)i + 1, type.p),
-					i + 2 });
-}
-
-/* One key may stand in a batch only once: the second is judged as duplicate or conflict by the next one. */
-static bool lane_key_is_new(struct map *keys, struct buf *key, const struct shop_event *e)
-{
-	buf_clear(key);
-	buf_span(key, e->id);
-	buf_char(key, '\0');
-	buf_span(key, e->source);
-	buf_char(key, '\0');
-	buf_str(key, e->shop->id);
-	if (map_get(keys, buf_as_span(key)) != NULL)
-		return false;
-	map_put(keys, buf_as_span(key), keys);
-	return true;
-}
-
-/* Takes this customer's events, as many as fit. */
-static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flow_customer *c,
-	size_t room, struct map *keys, struct buf *key)
-{
-	struct batch *b = &l->batch;
-	struct visit *v = NULL;
-	struct shop_event *e;
-	size_t n = 0;
-
-	if (c->single)
-		room = 1;
-	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && lane_key_is_new(keys, key, e)) {
-		if (v == NULL)
-			v = lane_add_visit(l, c);
-		flow_place(f, e, FLOW_IN_BATCH);
-		BATCH_PUSH(&b->arena, v->events, v->n_events, v->cap_events) = e;
-		lane_add_types(b, e->type);
-		n++;
-	}
-	flow_customer_review(f, c);
-	return n;
-}
-
-static int lane_visit_cmp(const void *x, const void *y)
-{
-	const struct visit *a = *(struct visit *const *)x, *b = *(struct visit *const *)y;
-
-	return (a->customer > b->customer) - (a->customer < b->customer);
-}
-
-bool lane_form_events(struct flow *f, struct flow_lane *l)
-{
-	bool spare =
-		f->n_lanes > 1 && l->number == f->n_lanes - 1; /* kept for those that must wait */
-	int64_t boot_us = flow_boot_us(f);
-	struct flow_customer *c, *next;
-	struct shop_event *e;
-	struct map keys = { 0 };
-	struct buf key = { 0 };
-	size_t n = 0;
-
-	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
-		return false;
-	lane_reset(l, BATCH_EVENTS);
-	for (c = TAILQ_FIRST(&f->ready); c != NULL && n < f->limits.batch; c = next) {
-		bool waits = c->busy_since_us != 0 &&
-			     boot_us - c->busy_since_us >= LANE_BUSY_PATIENCE_US;
-
-		next = TAILQ_NEXT(c, link);
-		if (c->not_before_us > boot_us || (f->n_lanes > 1 && waits != spare) ||
-			(c->alone && n > 0))
-			continue;
-		bool alone = c->alone || waits;
-
-		n += lane_take_customer(f, l, c, f->limits.batch - n, &keys, &key);
-		l->patient = waits;
-		if (alone && n > 0)
-			break;
-	}
-	while (!spare && n < f->limits.batch && (e = TAILQ_FIRST(&f->aside)) != NULL) {
-		flow_place(f, e, FLOW_IN_BATCH);
-		BATCH_PUSH(&l->batch.arena, l->batch.aside, l->batch.n_aside, l->batch.cap_aside) =
-			e;
-		n++;
-	}
-	map_fini(&keys);
-	buf_free(&key);
-	if (n == 0)
-		return false;
-	qsort(l->batch.visits, l->batch.n_visits, sizeof *l->batch.visits, lane_visit_cmp);
-	lane_enter(l, LANE_LOAD);
-	return true;
-}
-
-void lane_form_due(struct flow *f, struct flow_lane *l)
-{
-	lane_reset(l, BATCH_DUE);
-	l->batch.limit = f->due_one ? 1 : f->limits.due;
-	if (f->behind && f->catch_up_tokens < (double)l->batch.limit)
-		l->batch.limit = (size_t)f->catch_up_tokens;
-	f->due_busy = true;
-	lane_enter(l, LANE_LOAD);
 }
 
 void lane_read_set(struct flow *f, struct flow_lane *l)
@@ -660,7 +510,8 @@ static void lane_receipt(struct flow_lane *l)
 			if (e->place != FLOW_IN_BATCH || e->status == EVENT_CONFLICT)
 				continue;
 			if (e->unsure && e->status == EVENT_DUPLICATE)
-				e->status = EVENT_ACCEPTED; /* it met itself: its sender is told so */
+				e->status =
+					EVENT_ACCEPTED; /* it met itself: its sender is told so */
 			flow_settle(f, e);
 		}
 		flow_customer_review(f, c);
