@@ -11,10 +11,16 @@ libnudged_a_SOURCES += \
 	src/engine/script_lib.h \
 	src/engine/script_string.c \
 	src/engine/script_table.c \
+	src/engine/lua_json.c \
 	src/engine/lua_json.h \
+	src/engine/bind_time.c \
 	src/engine/bind_time.h \
+	src/engine/what.c \
 	src/engine/what.h \
+	src/engine/rules.c \
 	src/engine/rules.h \
+	src/engine/rules_read.c \
+	src/engine/rules_read.h \
 	src/engine/calendar.h
 # rules: end
 libnudged_a_SOURCES += \

@@ -55,6 +55,9 @@ struct script {
 	struct script_run *pool;
 	unsigned n_pool;
 	void *host;
+	const struct tz *zone;
+	struct arena arena; /* lent by script_arena */
+	struct buf buf;     /* lent by script_buf */
 };
 
 /* The allocator may be asked to shrink at the limit; that never fails. */
@@ -196,6 +199,8 @@ void script_free(struct script *s)
 		s->pool = run->next;
 		free(run);
 	}
+	arena_fini(&s->arena);
+	buf_free(&s->buf);
 	free(s);
 }
 
@@ -222,6 +227,32 @@ void script_set_host(struct script *s, void *host)
 void *script_host(lua_State *L)
 {
 	return script_of(L)->host;
+}
+
+struct arena *script_arena(lua_State *L)
+{
+	struct script *s = script_of(L);
+
+	arena_reset(&s->arena);
+	return &s->arena;
+}
+
+struct buf *script_buf(lua_State *L)
+{
+	struct script *s = script_of(L);
+
+	buf_clear(&s->buf);
+	return &s->buf;
+}
+
+void script_set_zone(struct script *s, const struct tz *zone)
+{
+	s->zone = zone;
+}
+
+const struct tz *script_zone(lua_State *L)
+{
+	return script_of(L)->zone;
 }
 
 /*** limits of one stretch ***/

@@ -37,6 +37,8 @@ struct script_limits {
 	void *arg;
 };
 
+struct arena;
+struct tz;
 struct script;
 struct script_run;
 
@@ -57,6 +59,14 @@ void script_define_value(lua_State *L, const char *name);
 /* The host's own pointer (the judge), for binds. */
 void script_set_host(struct script *s, void *host);
 void *script_host(lua_State *L);
+
+/* Working memory for C functions that may be left by a jump: it belongs to the state.  Emptied by each call;
+ * so use it before calling anything else that may want it. */
+struct arena *script_arena(lua_State *L);
+struct buf *script_buf(lua_State *L);
+/* The zone of the evaluation (engine/bind_time). */
+void script_set_zone(struct script *s, const struct tz *zone);
+const struct tz *script_zone(lua_State *L);
 
 /* The one protected door: calls body(L, ud) on the main thread with an empty stack part of its own; what
  * it leaves there is dropped.  False and the error (file and line where known) when it raised.

@@ -8,6 +8,16 @@ check_PROGRAMS += tests/unit/script_test
 tests_unit_script_test_SOURCES = tests/unit/script_test.c
 TESTS += tests/unit/script_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/what_test
+tests_unit_what_test_SOURCES = tests/unit/what_test.c
+TESTS += tests/unit/what_test
+endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/rules_test
+tests_unit_rules_test_SOURCES = tests/unit/rules_test.c
+TESTS += tests/unit/rules_test
+endif
 EXTRA_DIST += tests/data/lua_bombs.txt
 # rules: end
 if HAVE_CMOCKA
