@@ -50,7 +50,7 @@
 	"unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], "      \
 	"$7::int[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], " \
 	"$13::text[], $14::text[], $15::json[], $16::json[], $17::json[], $18::boolean[]) "        \
-	"u(id, customer, store, rule, key, text_hash, level, state, started, wake_at, awaits, "    \
+	"u(customer, id, store, rule, key, text_hash, level, state, started, wake_at, awaits, "    \
 	"exits, open, reason, event, history, arrived, loaded)"
 
 #define CHAIN_LIVE_DUE "h.wake_at is not null and h.state in ('waiting', 'settling', 'queued')"
@@ -67,18 +67,19 @@
 	[SQL_PICK_CHAIN_##limit] = { "pick_chain_" #limit, "n",                                    \
 		"select c.id, h.wake_at from chain h join customer c on c.id = h.customer "        \
 		"where " CHAIN_LIVE_DUE " and h.wake_at <= now() and h.level <= $1 "               \
+		"and c.merged_into = 0 "                                                           \
 		"order by h.wake_at limit " #limit " for no key update of c skip locked",          \
 		SQL_LANE, false }
 #define PICK_TASK(limit)                                                                           \
 	[SQL_PICK_TASK_##limit] = { "pick_task_" #limit, "",                                       \
 		"select c.id, k.deadline from task k join customer c on c.id = k.customer "        \
-		"where " TASK_LIVE_DUE " and k.deadline <= now() "                                 \
+		"where " TASK_LIVE_DUE " and k.deadline <= now() and c.merged_into = 0 "           \
 		"order by k.deadline limit " #limit " for no key update of c skip locked",         \
 		SQL_LANE, false }
 #define PICK_INBOX(limit)                                                                          \
 	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "",                                     \
 		"select c.id, i.due from inbox i join customer c on c.id = i.customer "            \
-		"where i.due <= now() "                                                            \
+		"where i.due <= now() and c.merged_into = 0 "                                      \
 		"order by i.due limit " #limit " for no key update of c skip locked",              \
 		SQL_LANE, false }
 
@@ -130,7 +131,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select " CARD_COLUMNS " from customer where id = any($1)", SQL_LANE, false },
 	/* $2 types and patterns, $3 due until, $4 customers all of whose awaiting chains may be woken */
 	[SQL_CHAIN_READ] = { "chain_read", "ISti",
-		"select h.id, h.customer, h.store, h.rule, h.key, h.text_hash, h.level, h.state, "
+		"select h.customer, h.id, h.store, h.rule, h.key, h.text_hash, h.level, h.state, "
 		"h.started, h.wake_at, h.awaits, h.exits, h.open, h.reason, "
 		"case when b.body then h.event end, case when b.body then h.history end, "
 		"case when b.body then h.arrived end, b.body, b.due "
@@ -159,14 +160,15 @@ const struct sql sql_table[SQL_COUNT] = {
 		"and e.received > now() - interval '31 days' and e.received < now() + interval '1 day') "
 		"from inbox i where i.customer = any($1) and i.due <= $2 order by i.id limit 500",
 		SQL_LANE, false },
-	[SQL_TASK_READ] = { "task_read", "It",
+	[SQL_TASK_READ] = { "task_read", "ItI",
 		"select " TASK_COLUMNS ", coalesce(t.deadline <= $2 and not t.overdue "
 		"and t.state in ('open', 'taken'), false) from task t where t.customer = any($1) "
-		"and ((t.deadline <= $2 and not t.overdue and t.state in ('open', 'taken')) or t.id in "
+		"and ((t.deadline <= $2 and not t.overdue and t.state in ('open', 'taken')) "
+		"or t.id = any($3) or t.id in "
 		"(select case when i.data ->> 'task_id' ~ '^[0-9]{1,18}$' "
 		"then (i.data ->> 'task_id')::bigint end from inbox i "
 		"where i.customer = any($1) and i.due <= $2)) order by t.id",
-		SQL_LANE, false },
+		SQL_LANE, true },
 	[SQL_CURRENT] = { "current", "",
 		"select set_id, switches_version, clock_timestamp(), nextval('batch_no') from current",
 		SQL_LANE, false },
@@ -216,7 +218,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select event, history, arrived from chain where id = $1", SQL_LANE, false },
 
 	/*** save ***/
-	/* fewer rows than sent: another engine was quicker with a key */
+	/* no "on conflict": who was second with a key hears 23505, rolls back and loads again; looking for
+	 * conflicts beforehand costs more than the insert's index */
 	[SQL_EVENT_ADD] = { "event_add", "TSSSUIISTTNIJJ",
 		"insert into event (received, store, source, id, content_hash, seq, customer, type, time, "
 		"claimed, origin, cause_chain, data, verdicts) "
@@ -225,7 +228,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		"$3::text[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[], "
 		"$9::timestamptz[], $10::timestamptz[], $11::int[], $12::bigint[], $13::json[], "
 		"$14::json[]) u(received, store, source, id, content_hash, seq, customer, type, time, "
-		"claimed, origin, cause_chain, data, verdicts) on conflict do nothing",
+		"claimed, origin, cause_chain, data, verdicts)",
 		SQL_LANE, false },
 	[SQL_IDENTITY_ADD] = { "identity_add", "SNSI",
 		"insert into identity (base, kind, value, customer) "
@@ -314,13 +317,13 @@ const struct sql sql_table[SQL_COUNT] = {
 		"unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) "
 		"on conflict (customer, rule, key) do update set started = excluded.started",
 		SQL_LANE, false },
-	[SQL_MESSAGE_ADD] = { "message_add", "IIISSSSNSSSJSSSTTTBSS",
-		"insert into message (id, customer, chain, store, rule, channel, class, priority, "
-		"template, template_hash, lang, data, address, subject, reason, created, due, expires, "
-		"keep, state, code) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], "
+	[SQL_MESSAGE_ADD] = { "message_add", "IIISSSSNSSSJSSSTTBSST",
+		"insert into message (customer, id, chain, store, rule, channel, class, priority, "
+		"template, template_hash, lang, data, address, subject, reason, due, expires, keep, "
+		"state, code, created) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], "
 		"$4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[], $10::text[], "
 		"$11::text[], $12::json[], $13::text[], $14::text[], $15::text[], $16::timestamptz[], "
-		"$17::timestamptz[], $18::timestamptz[], $19::boolean[], $20::text[], $21::text[])",
+		"$17::timestamptz[], $18::boolean[], $19::text[], $20::text[], $21::timestamptz[])",
 		SQL_LANE, false },
 	[SQL_TASK_ADD] = { "task_add", "IIISSSSSSSSJSNTTTTTBBS",
 		"insert into task (customer, id, chain, store, rule, title, text, manager, \"group\", "

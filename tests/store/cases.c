@@ -1,0 +1,1099 @@
+/* cases.c: what store.h promises, case by case. */
+#include "cases.h"
+
+#include "base/clock.h"
+#include "model/shop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct cases_driver *d;
+static const struct shop_calendar calendar = { .name = "" };
+const struct shop cases_shops[2] = {
+	{ .id = "north", .base = "base", .zone = "UTC", .calendar = &calendar },
+	{ .id = "south", .base = "base", .zone = "UTC", .calendar = &calendar },
+};
+
+/*** helpers ***/
+
+void cases_done(void *arg, enum store_end end, const struct err *err)
+{
+	struct cases_wait *w = arg;
+
+	assert_false(w->done);
+	w->done = true;
+	w->end = end;
+	if (err != NULL)
+		w->err = *err;
+}
+
+enum store_end cases_await(struct cases_driver *dr, struct cases_wait *w)
+{
+	for (int i = 0; !w->done; i++) {
+		assert_true(i < 100000);
+		dr->pump(dr);
+	}
+	if (w->end == STORE_REFUSED || w->end == STORE_LOST)
+		print_message("[  note    ] %s: %s\n", store_end_name(w->end), w->err.text);
+	return w->end;
+}
+
+static enum store_end identify(int lane, struct store_identity *v, size_t n)
+{
+	struct arena a = { 0 };
+	struct cases_wait w = { 0 };
+
+	d->store->ops->identify(d->store, lane, v, n, &a, cases_done, &w);
+	assert_false(w.done);
+	cases_await(d, &w);
+	arena_fini(&a);
+	return w.end;
+}
+
+int64_t cases_customer(struct cases_driver *dr, const char *email)
+{
+	struct store_identity v = {
+		.base = SPAN("base"), .kind = IDENTITY_EMAIL, .value = span_of(email), .make = true
+	};
+
+	d = dr;
+	assert_int_equal(identify(0, &v, 1), STORE_OK);
+	assert_true(v.customer > 0);
+	return v.customer;
+}
+
+struct batch *cases_batch(enum batch_kind kind)
+{
+	struct batch *b = xcalloc(1, sizeof *b);
+
+	b->kind = kind;
+	b->limit = 10;
+	b->next_due_us = TIME_NONE;
+	return b;
+}
+
+void cases_batch_free(struct batch *b)
+{
+	arena_fini(&b->arena);
+	free(b);
+}
+
+struct visit *cases_visit(struct batch *b, int64_t customer)
+{
+	struct visit *v = arena_new(&b->arena, struct visit);
+
+	v->customer = customer;
+	v->identity_version = -1;
+	BATCH_PUSH(&b->arena, b->visits, b->n_visits, b->cap_visits) = v;
+	return v;
+}
+
+struct shop_event *cases_event(
+	struct batch *b, struct visit *v, const char *id, const char *type, unsigned char content)
+{
+	struct shop_event *e = arena_new(&b->arena, struct shop_event);
+
+	e->shop = &cases_shops[0];
+	e->source = SPAN("");
+	e->id = span_of(id);
+	e->type = span_of(type);
+	e->data = SPAN("{\"a\":1}");
+	e->time_us = e->claimed_us = TIME_NONE;
+	memset(e->hash, content, sizeof e->hash);
+	e->customer = v->customer;
+	e->deduplicated = true;
+	BATCH_PUSH(&b->arena, v->events, v->n_events, v->cap_events) = e;
+	return e;
+}
+
+enum store_end cases_load(struct cases_driver *dr, int lane, struct batch *b)
+{
+	struct cases_wait w = { 0 };
+
+	dr->store->ops->load(dr->store, lane, b, false, cases_done, &w);
+	assert_false(w.done);
+	return cases_await(dr, &w);
+}
+
+enum store_end cases_save(struct cases_driver *dr, int lane, struct batch *b)
+{
+	struct cases_wait w = { 0 };
+
+	for (size_t i = 0; i < b->n_visits; i++)
+		for (size_t k = 0; k < b->visits[i]->n_events; k++) {
+			struct shop_event *e = b->visits[i]->events[k];
+
+			if (b->visits[i]->state != VISIT_READY || e->status != EVENT_NEW)
+				continue;
+			e->status = EVENT_ACCEPTED;
+			e->seq = b->id_next++;
+			e->received_us = b->now_us;
+			if (e->time_us == TIME_NONE)
+				e->time_us = b->now_us;
+		}
+	dr->store->ops->save(dr->store, lane, b, cases_done, &w);
+	assert_false(w.done);
+	return cases_await(dr, &w);
+}
+
+void cases_abandon(struct cases_driver *dr, int lane)
+{
+	struct cases_wait w = { 0 };
+
+	dr->store->ops->abandon(dr->store, lane, cases_done, &w);
+	assert_false(w.done);
+	cases_await(dr, &w);
+}
+
+/* Asks one question on lane 0. */
+static void ask(struct batch *b, struct query *q)
+{
+	struct cases_wait w = { 0 };
+
+	d->store->ops->fetch(d->store, 0, b, q, 1, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+}
+
+static void load(int lane, struct batch *b)
+{
+	assert_int_equal(cases_load(d, lane, b), STORE_OK);
+}
+
+static void save(int lane, struct batch *b)
+{
+	assert_int_equal(cases_save(d, lane, b), STORE_OK);
+}
+
+/* A loaded batch of one customer, on lane 0. */
+static struct batch *load_one(int64_t customer)
+{
+	struct batch *b = cases_batch(BATCH_EVENTS);
+
+	cases_visit(b, customer);
+	load(0, b);
+	assert_int_equal(b->visits[0]->state, VISIT_READY);
+	return b;
+}
+
+static struct chain *add_chain(struct batch *b, struct visit *v, const char *rule, int64_t wake_us)
+{
+	struct chain *c = arena_new(&b->arena, struct chain);
+
+	c->id = b->id_next++;
+	c->customer = v->customer;
+	c->shop = &cases_shops[0];
+	c->rule = span_of(rule);
+	c->key = SPAN("");
+	c->text_hash = SPAN("0123");
+	c->level = 1;
+	c->state = CHAIN_WAITING;
+	c->started_us = b->now_us;
+	c->wake_us = wake_us;
+	c->event = SPAN("{\"type\":\"x\"}");
+	c->history = SPAN("[1]");
+	c->loaded = true;
+	c->change = CHAIN_NEW;
+	BATCH_PUSH(&b->arena, v->chains, v->n_chains, v->cap_chains) = c;
+	return c;
+}
+
+static struct message *add_message(struct batch *b, struct visit *v, int64_t chain, bool keep)
+{
+	struct message *m = arena_new(&b->arena, struct message);
+
+	m->id = b->id_next++;
+	m->customer = v->customer;
+	m->chain = chain;
+	m->shop = &cases_shops[0];
+	m->rule = SPAN("r");
+	m->template_name = SPAN("hello");
+	m->lang = SPAN("en");
+	m->data = SPAN("{}");
+	m->due_us = b->now_us + 3600000000;
+	m->expires_us = b->now_us + 7200000000;
+	m->keep = keep;
+	m->state = MESSAGE_READY;
+	BATCH_PUSH(&b->arena, v->messages, v->n_messages, v->cap_messages) = m;
+	return m;
+}
+
+static struct task *add_task(struct batch *b, struct visit *v, int64_t chain, int64_t deadline_us)
+{
+	struct task *t = arena_new(&b->arena, struct task);
+
+	t->id = b->id_next++;
+	t->customer = v->customer;
+	t->chain = chain;
+	t->shop = &cases_shops[0];
+	t->rule = SPAN("r");
+	t->title = SPAN("call");
+	t->created_us = b->now_us;
+	t->deadline_us = deadline_us;
+	t->remind_us = t->taken_us = t->done_us = TIME_NONE;
+	t->is_new = true;
+	BATCH_PUSH(&b->arena, v->tasks, v->n_tasks, v->cap_tasks) = t;
+	return t;
+}
+
+/* Ends every chain of the customer, so that nothing of a case stays due. */
+static void end_chains(int64_t customer)
+{
+	struct batch *b = load_one(customer);
+	struct visit *v = b->visits[0];
+
+	for (size_t i = 0; i < v->n_chains; i++) {
+		v->chains[i]->change = CHAIN_ENDED;
+		v->chains[i]->state = CHAIN_CANCELLED;
+	}
+	save(0, b);
+	cases_batch_free(b);
+}
+
+/*** identify ***/
+
+static void test_identify_makes_one_card_and_finds_it(void **state)
+{
+	struct store_identity v[2] = {
+		{ .base = SPAN("base"),
+			.kind = IDENTITY_EMAIL,
+			.value = SPAN("a@id"),
+			.make = true },
+		{ .base = SPAN("base"), .kind = IDENTITY_EMAIL, .value = SPAN("nobody@id") },
+	};
+	int64_t first;
+
+	(void)state;
+	assert_int_equal(identify(0, v, 2), STORE_OK);
+	first = v[0].customer;
+	assert_true(first > 0 && v[0].made);
+	assert_int_equal(v[1].customer, 0);
+	assert_int_equal(identify(1, v, 2), STORE_OK);
+	assert_int_equal(v[0].customer, first);
+	assert_int_equal(v[0].identity_version, 0);
+	v[0].base = SPAN("other");
+	assert_int_equal(identify(1, v, 2), STORE_OK);
+	assert_int_not_equal(v[0].customer, first);
+}
+
+static void test_identify_race_has_one_winner(void **state)
+{
+	struct store_identity v[2][3];
+	struct arena a[2] = { { 0 }, { 0 } };
+	struct cases_wait w[2] = { { 0 }, { 0 } };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		v[i][0] = (struct store_identity){ .base = SPAN("base"),
+			.kind = IDENTITY_PHONE,
+			.value = SPAN("+1"),
+			.make = true };
+		v[i][1] = v[i][2] = v[i][0];
+		v[i][1].value = SPAN("+2");
+		v[i][2].value = SPAN("+3");
+		d->store->ops->identify(d->store, i, v[i], 3, &a[i], cases_done, &w[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(cases_await(d, &w[i]), STORE_OK);
+		arena_fini(&a[i]);
+	}
+	for (int k = 0; k < 3; k++) {
+		assert_int_equal(v[0][k].customer, v[1][k].customer);
+		assert_true(v[0][k].made != v[1][k].made);
+	}
+}
+
+/*** load and save ***/
+
+static void test_card_and_effects_come_back(void **state)
+{
+	int64_t who = cases_customer(d, "effects@load");
+	struct batch *b = load_one(who);
+	struct visit *v = b->visits[0];
+	struct customer *c = v->card;
+	struct chain *chain;
+	struct order *o = arena_new(&b->arena, struct order);
+	struct rule_last *last = arena_new(&b->arena, struct rule_last);
+	struct span awaits[] = { SPAN("order.placed"), SPAN("it's \"odd\"\\") };
+	int64_t open[] = { 5, 6 };
+
+	(void)state;
+	assert_true(span_is(c->base, "base"));
+	assert_false(c->hidden);
+	assert_true(span_is(c->text[CARD_EMAIL], "effects@load"));
+	assert_int_equal(c->orders_first_us, TIME_NONE);
+	cases_event(b, v, "effects-1", "order.placed", 1);
+	c->text[CARD_NAME] = SPAN("Anna \xc3\x84");
+	c->json[CARD_TAGS] = SPAN("[\"vip\"]");
+	c->orders_count = 2;
+	c->orders_total = 19.75;
+	c->orders_last_us = b->now_us;
+	c->json[CARD_CART] = SPAN("{}");
+	c->changed = CARD_CHANGED_ACTIVITY | CARD_CHANGED_PROFILE;
+	chain = add_chain(b, v, "cart", TIME_NONE);
+	chain->key = SPAN("k1");
+	chain->awaits = awaits;
+	chain->n_awaits = 2;
+	chain->exits = SPAN("{\"type\":\"x\"}");
+	chain->open = open;
+	chain->n_open = 2;
+	add_message(b, v, chain->id, false);
+	*o = (struct order){ .shop = &cases_shops[0],
+		.id = SPAN("o/1"),
+		.customer = who,
+		.status = SPAN("new"),
+		.total = 12.5,
+		.placed_us = b->now_us,
+		.delivery_us = TIME_NONE,
+		.delivery_until_us = TIME_NONE,
+		.updated_us = b->now_us,
+		.products = SPAN("[]"),
+		.is_new = true };
+	BATCH_PUSH(&b->arena, v->orders, v->n_orders, v->cap_orders) = o;
+	*last = (struct rule_last){ SPAN("cart"), SPAN(""), b->now_us, true };
+	BATCH_PUSH(&b->arena, v->lasts, v->n_lasts, v->cap_lasts) = last;
+	int64_t now_us = b->now_us, seq = b->id_next;
+
+	save(0, b);
+	cases_batch_free(b);
+
+	b = cases_batch(BATCH_EVENTS);
+	v = cases_visit(b, who);
+	struct shop_event *e = cases_event(b, v, "effects-2", "order.paid", 1);
+
+	e->identity[0] = (struct identity){ IDENTITY_ORDER, SPAN("north/o/1") };
+	e->n_identity = 1;
+	BATCH_PUSH(&b->arena, b->types, b->n_types, b->cap_types) = SPAN("order.placed");
+	load(0, b);
+	assert_true(b->now_us >= now_us);
+	assert_true(b->id_next > seq);
+	c = v->card;
+	assert_true(span_is(c->text[CARD_NAME], "Anna \xc3\x84"));
+	assert_true(span_is(c->json[CARD_TAGS], "[\"vip\"]"));
+	assert_true(span_is(c->json[CARD_CART], "{}"));
+	assert_int_equal(c->orders_count, 2);
+	assert_true(c->orders_total == 19.75);
+	assert_int_equal(c->orders_last_us, now_us);
+	assert_int_equal(v->n_chains, 1);
+	assert_int_equal(v->chains[0]->state, CHAIN_WAITING);
+	assert_ptr_equal(v->chains[0]->shop, &cases_shops[0]);
+	assert_true(span_is(v->chains[0]->key, "k1"));
+	assert_int_equal(v->chains[0]->n_awaits, 2);
+	assert_true(span_eq(v->chains[0]->awaits[1], awaits[1]));
+	assert_int_equal(v->chains[0]->n_open, 2);
+	assert_int_equal(v->chains[0]->open[1], 6);
+	assert_int_equal(v->chains[0]->wake_us, TIME_NONE);
+	assert_true(v->chains[0]->loaded);
+	assert_false(v->chains[0]->due);
+	assert_true(span_is(v->chains[0]->history, "[1]"));
+	assert_int_equal(v->n_orders, 1);
+	assert_true(span_is(v->orders[0]->id, "o/1"));
+	assert_true(v->orders[0]->total == 12.5);
+	assert_int_equal(v->orders[0]->delivery_us, TIME_NONE);
+	assert_int_equal(v->n_lasts, 1);
+	assert_int_equal(v->lasts[0]->started_us, now_us);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
+static void test_known_events_are_duplicates_or_conflicts(void **state)
+{
+	int64_t who = cases_customer(d, "dup@load");
+	struct batch *b = load_one(who);
+	struct shop_event *e[4];
+
+	(void)state;
+	cases_event(b, b->visits[0], "dup-1", "x", 7);
+	save(0, b);
+	cases_batch_free(b);
+	b = cases_batch(BATCH_EVENTS);
+	cases_visit(b, who);
+	e[0] = cases_event(b, b->visits[0], "dup-1", "x", 7);
+	e[1] = cases_event(b, b->visits[0], "dup-1", "x", 8);
+	e[2] = cases_event(b, b->visits[0], "dup-1", "x", 7);
+	e[2]->source = SPAN("app");
+	e[3] = cases_event(b, b->visits[0], "dup-1", "x", 7);
+	e[3]->shop = &cases_shops[1];
+	load(0, b);
+	assert_int_equal(e[0]->status, EVENT_DUPLICATE);
+	assert_int_equal(e[1]->status, EVENT_CONFLICT);
+	assert_int_equal(e[2]->status, EVENT_NEW);
+	assert_int_equal(e[3]->status, EVENT_NEW);
+	save(0, b);
+	cases_batch_free(b);
+}
+
+static void test_aside_events_are_kept(void **state)
+{
+	struct batch *b = cases_batch(BATCH_EVENTS);
+	struct visit nobody = { 0 };
+	size_t before = d->n_aside(d);
+	struct shop_event *e = cases_event(b, &nobody, "bad", "x", 1);
+
+	(void)state;
+	e->data = SPAN("{\xff\0 not json");
+	e->status = EVENT_QUARANTINED;
+	e->reason = "not valid";
+	BATCH_PUSH(&b->arena, b->aside, b->n_aside, b->cap_aside) = e;
+	load(0, b);
+	e->received_us = b->now_us;
+	save(0, b);
+	assert_int_equal(d->n_aside(d), before + 1);
+	cases_batch_free(b);
+}
+
+static void test_who_is_held_is_busy(void **state)
+{
+	int64_t one = cases_customer(d, "busy1@load"), two = cases_customer(d, "busy2@load");
+	struct batch *a = load_one(one), *b = cases_batch(BATCH_EVENTS);
+
+	(void)state;
+	cases_visit(b, one);
+	cases_visit(b, two);
+	load(1, b);
+	assert_int_equal(b->visits[0]->state, VISIT_BUSY);
+	assert_int_equal(b->visits[1]->state, VISIT_READY);
+	cases_abandon(d, 1);
+	cases_batch_free(b);
+	save(0, a);
+	cases_batch_free(a);
+	b = cases_batch(BATCH_EVENTS);
+	cases_visit(b, one);
+	load(1, b);
+	assert_int_equal(b->visits[0]->state, VISIT_READY);
+	cases_abandon(d, 1);
+	cases_batch_free(b);
+}
+
+static void test_other_version_or_no_card_is_stale(void **state)
+{
+	int64_t who = cases_customer(d, "stale@load");
+	struct batch *b = cases_batch(BATCH_EVENTS);
+
+	(void)state;
+	cases_visit(b, who)->identity_version = 3;
+	cases_visit(b, INT64_MAX - 1);
+	load(0, b);
+	assert_int_equal(b->visits[0]->state, VISIT_STALE);
+	assert_int_equal(b->visits[1]->state, VISIT_STALE);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
+static void test_abandoned_and_left_leave_nothing(void **state)
+{
+	int64_t who = cases_customer(d, "left@load");
+	struct batch *b = load_one(who);
+
+	(void)state;
+	cases_event(b, b->visits[0], "left-1", "x", 1);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	b = load_one(who);
+	cases_event(b, b->visits[0], "left-2", "x", 1);
+	add_chain(b, b->visits[0], "left", TIME_NONE);
+	b->visits[0]->card->orders_count = 9;
+	b->visits[0]->card->changed = CARD_CHANGED_ACTIVITY;
+	b->visits[0]->state = VISIT_LEFT;
+	save(0, b);
+	cases_batch_free(b);
+	b = cases_batch(BATCH_EVENTS);
+	struct visit *v = cases_visit(b, who);
+
+	cases_event(b, v, "left-1", "x", 1);
+	cases_event(b, v, "left-2", "x", 1);
+	load(0, b);
+	assert_int_equal(v->events[0]->status, EVENT_NEW);
+	assert_int_equal(v->events[1]->status, EVENT_NEW);
+	assert_int_equal(v->n_chains, 0);
+	assert_int_equal(v->card->orders_count, 0);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
+static void test_a_key_written_meanwhile_means_again(void **state)
+{
+	int64_t one = cases_customer(d, "race1@save"), two = cases_customer(d, "race2@save");
+	struct batch *a = load_one(one), *b = cases_batch(BATCH_EVENTS);
+
+	(void)state;
+	cases_event(a, a->visits[0], "race", "x", 1);
+	cases_visit(b, two);
+	cases_event(b, b->visits[0], "race", "x", 2);
+	load(1, b);
+	assert_int_equal(b->visits[0]->events[0]->status, EVENT_NEW);
+	save(0, a);
+	assert_int_equal(cases_save(d, 1, b), STORE_AGAIN);
+	cases_batch_free(a);
+	cases_batch_free(b);
+	b = cases_batch(BATCH_EVENTS);
+	cases_visit(b, two);
+	cases_event(b, b->visits[0], "race", "x", 2);
+	load(1, b);
+	assert_int_equal(b->visits[0]->events[0]->status, EVENT_CONFLICT);
+	cases_abandon(d, 1);
+	cases_batch_free(b);
+}
+
+static void test_identities_are_attached(void **state)
+{
+	int64_t who = cases_customer(d, "attach@save");
+	struct batch *b = load_one(who);
+	struct identity more[] = { { IDENTITY_PHONE, SPAN("+4930") },
+		{ IDENTITY_EMAIL, SPAN("a@id") } };
+	struct store_identity v[2] = {
+		{ .base = SPAN("base"), .kind = IDENTITY_EMAIL, .value = SPAN("a@id") },
+		{ .base = SPAN("base"), .kind = IDENTITY_PHONE, .value = SPAN("+4930") },
+	};
+
+	(void)state;
+	b->visits[0]->identities = more;
+	b->visits[0]->n_identities = 2;
+	save(0, b);
+	cases_batch_free(b);
+	assert_int_equal(identify(0, v, 2), STORE_OK);
+	assert_int_equal(v[1].customer, who);
+	assert_int_not_equal(v[0].customer, who); /* somebody has it since the first case */
+}
+
+/*** chains ***/
+
+static void test_chain_changes_and_ends(void **state)
+{
+	int64_t who = cases_customer(d, "chain@save");
+	struct batch *b = load_one(who);
+	int64_t id = add_chain(b, b->visits[0], "one", TIME_NONE)->id;
+	struct chain *c = add_chain(b, b->visits[0], "at-once", TIME_NONE);
+	struct query q = { .kind = QUERY_CHAIN };
+
+	(void)state;
+	c->change = CHAIN_ENDED; /* began and ended in one stretch */
+	c->state = CHAIN_DONE;
+	save(0, b);
+	cases_batch_free(b);
+
+	b = load_one(who);
+	assert_int_equal(b->visits[0]->n_chains, 1);
+	c = b->visits[0]->chains[0];
+	assert_int_equal(c->id, id);
+	assert_false(c->loaded); /* nothing of this batch wakes it */
+	assert_null(c->history.p);
+	c->arrived = SPAN("[{\"n\":1}]");
+	c->wake_us = b->now_us + 3600000000;
+	c->change = CHAIN_CHANGED;
+	save(0, b);
+	cases_batch_free(b);
+
+	b = load_one(who);
+	c = b->visits[0]->chains[0];
+	q.chain = c;
+	q.customer = who;
+	ask(b, &q);
+	assert_true(c->loaded);
+	assert_true(span_is(c->history, "[1]"));
+	assert_true(span_is(c->event, "{\"type\":\"x\"}"));
+	assert_true(span_is(c->arrived, "[{\"n\":1}]"));
+	c->arrived = SPAN("[]");
+	c->history = SPAN("[1,2]");
+	c->state = CHAIN_STUCK;
+	c->reason = SPAN("why");
+	c->change = CHAIN_CHANGED;
+	save(0, b);
+	cases_batch_free(b);
+
+	b = load_one(who);
+	c = b->visits[0]->chains[0];
+	assert_int_equal(c->state, CHAIN_STUCK);
+	assert_true(span_is(c->reason, "why"));
+	c->change = CHAIN_ENDED;
+	c->state = CHAIN_CANCELLED;
+	save(0, b);
+	cases_batch_free(b);
+	b = load_one(who);
+	assert_int_equal(b->visits[0]->n_chains, 0);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
+static void test_due_chains_oldest_first_up_to_the_limit(void **state)
+{
+	int64_t who[3] = { cases_customer(d, "due1@due"), cases_customer(d, "due2@due"),
+		cases_customer(d, "due3@due") };
+	static const int age[3] = { 2, 3, 1 };
+	struct batch *b;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		b = load_one(who[i]);
+		add_chain(b, b->visits[0], "due", b->now_us - age[i] * 1000000);
+		add_chain(b, b->visits[0], "later", b->now_us + 3600000000);
+		save(0, b);
+		cases_batch_free(b);
+	}
+	b = cases_batch(BATCH_DUE);
+	b->limit = 1;
+	load(0, b);
+	assert_int_equal(b->n_visits, 1);
+	assert_int_equal(b->visits[0]->customer, who[1]);
+	assert_true(b->more_due);
+	assert_int_equal(b->visits[0]->n_chains, 2);
+	assert_true(b->visits[0]->chains[0]->due && b->visits[0]->chains[0]->loaded);
+	assert_false(b->visits[0]->chains[1]->due);
+	assert_true(b->visits[0]->card->id == who[1]);
+
+	/* while it is held, another lane takes the others */
+	struct batch *rest = cases_batch(BATCH_DUE);
+
+	load(1, rest);
+	assert_int_equal(rest->n_visits, 2);
+	assert_false(rest->more_due);
+	for (size_t i = 0; i < 2; i++) {
+		rest->visits[i]->chains[0]->change = CHAIN_ENDED;
+		rest->visits[i]->chains[0]->state = CHAIN_DONE;
+	}
+	save(1, rest);
+	cases_batch_free(rest);
+	b->visits[0]->chains[0]->change = CHAIN_CHANGED;
+	b->visits[0]->chains[0]->wake_us = b->now_us + 1800000000;
+	int64_t next_us = b->now_us + 1800000000;
+
+	save(0, b);
+	cases_batch_free(b);
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 0);
+	assert_int_equal(b->next_due_us, next_us);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	for (int i = 0; i < 3; i++)
+		end_chains(who[i]);
+}
+
+static void test_withdraws_what_nobody_took(void **state)
+{
+	int64_t who = cases_customer(d, "withdraw@save"), ids[4];
+	struct batch *b = load_one(who);
+	struct visit *v = b->visits[0];
+	struct chain *c = add_chain(b, v, "w", TIME_NONE);
+	enum message_state ms;
+	enum task_state ts;
+	struct task *t;
+
+	(void)state;
+	ids[0] = add_message(b, v, c->id, false)->id;
+	ids[1] = add_message(b, v, c->id, true)->id;
+	ids[2] = add_task(b, v, c->id, TIME_NONE)->id;
+	t = add_task(b, v, c->id, TIME_NONE);
+	t->state = TASK_TAKEN;
+	ids[3] = t->id;
+	save(0, b);
+	cases_batch_free(b);
+	b = load_one(who);
+	v = b->visits[0];
+	v->chains[0]->change = CHAIN_ENDED;
+	v->chains[0]->state = CHAIN_EXITED;
+	v->withdraw = &v->chains[0]->id;
+	v->n_withdraw = 1;
+	save(0, b);
+	cases_batch_free(b);
+	assert_true(d->message_state(d, ids[0], &ms) && ms == MESSAGE_WITHDRAWN);
+	assert_true(d->message_state(d, ids[1], &ms) && ms == MESSAGE_READY);
+	assert_true(d->task_state(d, ids[2], &ts) && ts == TASK_WITHDRAWN);
+	assert_true(d->task_state(d, ids[3], &ts) && ts == TASK_TAKEN);
+}
+
+/*** inbox and tasks ***/
+
+static void test_inbox_rows_are_judged_once(void **state)
+{
+	int64_t who = cases_customer(d, "inbox@due");
+	struct store_inbox rows[2] = {
+		{ .customer = who,
+			.shop = &cases_shops[1],
+			.type = SPAN("message.sent"),
+			.data = SPAN("{\"message_id\":\"1\"}"),
+			.due_us = TIME_NONE },
+		{ .customer = who,
+			.shop = &cases_shops[1],
+			.type = SPAN("message.opened"),
+			.data = SPAN("{}"),
+			.due_us = TIME_NONE },
+	};
+	struct cases_wait w = { 0 };
+	struct batch *b;
+
+	(void)state;
+	d->store->ops->inbox_add(d->store, 0, rows, 2, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+	assert_true(rows[0].id > 0 && rows[1].id > rows[0].id);
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 1);
+	struct visit *v = b->visits[0];
+
+	assert_int_equal(v->customer, who);
+	assert_int_equal(v->n_events, 2);
+	assert_int_equal(v->events[0]->inbox, rows[0].id);
+	assert_int_equal(v->events[0]->origin, EVENT_INBOX);
+	assert_int_equal(v->events[0]->status, EVENT_NEW);
+	assert_ptr_equal(v->events[0]->shop, &cases_shops[1]);
+	assert_true(span_is(v->events[0]->type, "message.sent"));
+	assert_true(span_starts(v->events[1]->id, "inbox:"));
+	assert_int_equal(v->events[0]->time_us, b->now_us);
+	save(0, b);
+	cases_batch_free(b);
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 0);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
+static void test_tasks_come_when_overdue_or_named(void **state)
+{
+	int64_t who = cases_customer(d, "task@due");
+	struct batch *b = load_one(who);
+	int64_t late = add_task(b, b->visits[0], 0, b->now_us - 1000000)->id;
+	int64_t other = add_task(b, b->visits[0], 0, b->now_us + 3600000000)->id;
+	struct buf data = { 0 };
+	struct store_inbox row = { .customer = who,
+		.shop = &cases_shops[0],
+		.type = SPAN("task.done"),
+		.due_us = TIME_NONE };
+	struct cases_wait w = { 0 };
+	enum task_state ts;
+
+	(void)state;
+	save(0, b);
+	cases_batch_free(b);
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 1);
+	assert_int_equal(b->visits[0]->n_tasks, 1);
+	assert_int_equal(b->visits[0]->tasks[0]->id, late);
+	assert_true(b->visits[0]->tasks[0]->due);
+	b->visits[0]->tasks[0]->overdue = b->visits[0]->tasks[0]->changed = true;
+	save(0, b);
+	cases_batch_free(b);
+
+	buf_printf(&data, "{\"task_id\":\"%lld\"}", (long long)other);
+	row.data = buf_as_span(&data);
+	d->store->ops->inbox_add(d->store, 0, &row, 1, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 1);
+	assert_int_equal(b->visits[0]->n_tasks, 1);
+	assert_int_equal(b->visits[0]->tasks[0]->id, other);
+	assert_false(b->visits[0]->tasks[0]->due);
+	b->visits[0]->tasks[0]->state = TASK_DONE;
+	b->visits[0]->tasks[0]->done_us = b->now_us;
+	b->visits[0]->tasks[0]->result = SPAN("ok");
+	b->visits[0]->tasks[0]->changed = true;
+	save(0, b);
+	cases_batch_free(b);
+	assert_true(d->task_state(d, other, &ts) && ts == TASK_DONE);
+	assert_true(d->task_state(d, late, &ts) && ts == TASK_OPEN);
+	buf_free(&data);
+}
+
+/*** queries ***/
+
+static void test_queries_count_list_and_stop_at_seq(void **state)
+{
+	int64_t who = cases_customer(d, "query@fetch"), seq[5];
+	static const char *const types[] = { "order.placed", "order.paid", "page.viewed",
+		"order.placed", "orders" };
+	struct span wanted[] = { SPAN("order.*") },
+		    exact[] = { SPAN("order.placed"), SPAN("orders") };
+	struct batch *b = load_one(who);
+	struct query q;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct shop_event *e = cases_event(b, b->visits[0],
+			(const char *[]){ "q0", "q1", "q2", "q3", "q4" }[i], types[i], 1);
+
+		e->time_us = b->now_us - (5 - i) * 1000000;
+		if (i == 3)
+			e->shop = &cases_shops[1];
+	}
+	int64_t now_us = b->now_us;
+
+	save(0, b);
+	for (int i = 0; i < 5; i++)
+		seq[i] = b->visits[0]->events[i]->seq;
+	cases_batch_free(b);
+	b = load_one(who);
+
+	q = (struct query){ .kind = QUERY_COUNT,
+		.customer = who,
+		.types = wanted,
+		.n_types = 1,
+		.since_us = TIME_NONE,
+		.before_seq = INT64_MAX,
+		.limit = 10 };
+	ask(b, &q);
+	assert_int_equal(q.count, 3);
+	assert_int_equal(q.last_us, now_us - 2000000);
+	q.before_seq = seq[3];
+	ask(b, &q);
+	assert_int_equal(q.count, 2);
+	q.since_us = now_us - 4000000;
+	ask(b, &q);
+	assert_int_equal(q.count, 1);
+	q.types = exact;
+	q.n_types = 2;
+	q.before_seq = INT64_MAX;
+	q.since_us = TIME_NONE;
+	q.shop = &cases_shops[0];
+	ask(b, &q);
+	assert_int_equal(q.count, 2);
+	q.n_types = 0;
+	q.shop = NULL;
+	ask(b, &q);
+	assert_int_equal(q.count, 5);
+	q.customer = who + 1000000;
+	ask(b, &q);
+	assert_int_equal(q.count, 0);
+	assert_int_equal(q.last_us, TIME_NONE);
+
+	q = (struct query){ .kind = QUERY_EVENTS,
+		.customer = who,
+		.types = wanted,
+		.n_types = 1,
+		.since_us = TIME_NONE,
+		.before_seq = INT64_MAX,
+		.limit = 2 };
+	ask(b, &q);
+	assert_int_equal(q.n_rows, 2);
+	assert_int_equal(q.rows[0].seq, seq[3]);
+	assert_true(span_is(q.rows[1].id, "q1"));
+	assert_true(span_is(q.rows[1].type, "order.paid"));
+	assert_true(span_is(q.rows[1].data, "{\"a\":1}"));
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
+static void test_queries_list_orders(void **state)
+{
+	int64_t who = cases_customer(d, "orders@fetch");
+	struct batch *b = load_one(who);
+	struct visit *v = b->visits[0];
+	struct query q;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct order *o = arena_new(&b->arena, struct order);
+
+		*o = (struct order){ .shop = &cases_shops[i == 2],
+			.id = span_of((const char *[]){ "oq0", "oq1", "oq2" }[i]),
+			.customer = who,
+			.placed_us = b->now_us - (3 - i) * 1000000,
+			.delivery_us = TIME_NONE,
+			.delivery_until_us = TIME_NONE,
+			.updated_us = b->now_us,
+			.is_new = true };
+		BATCH_PUSH(&b->arena, v->orders, v->n_orders, v->cap_orders) = o;
+	}
+	int64_t now_us = b->now_us;
+
+	save(0, b);
+	cases_batch_free(b);
+	b = load_one(who);
+	q = (struct query){ .kind = QUERY_ORDERS,
+		.customer = who,
+		.since_us = TIME_NONE,
+		.before_seq = INT64_MAX,
+		.limit = 2 };
+	ask(b, &q);
+	assert_int_equal(q.n_orders, 2);
+	assert_true(span_is(q.orders[0]->id, "oq2"));
+	assert_true(span_is(q.orders[1]->id, "oq1"));
+	q.shop = &cases_shops[0];
+	q.since_us = now_us - 2000000;
+	ask(b, &q);
+	assert_int_equal(q.n_orders, 1);
+	assert_true(span_is(q.orders[0]->id, "oq1"));
+	q.since_us = TIME_NONE;
+	q.order_id = SPAN("oq0");
+	ask(b, &q);
+	assert_int_equal(q.n_orders, 1);
+	assert_true(span_is(q.orders[0]->id, "oq0"));
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
+/*** rule sets and switches ***/
+
+static void test_rule_set_goes_and_comes(void **state)
+{
+	struct rule_text texts[2] = {
+		{ .level = 1, .path = SPAN("b.lua"), .bundle = SPAN("{\"text\":\"b\"}") },
+		{ .level = 1, .path = SPAN("a.lua"), .bundle = SPAN("{\"text\":\"a\"}") },
+	};
+	struct template_text templates[2] = {
+		{ .name = SPAN("hi"), .lang = SPAN("en"), .body = SPAN("{\"txt\":\"Hi\"}") },
+		{ .name = SPAN("hi"), .lang = SPAN("de"), .body = SPAN("{\"txt\":\"Hi\"}") },
+	};
+	struct rule_set set = {
+		.texts = texts, .n_texts = 2, .templates = templates, .n_templates = 2
+	};
+	struct rule_set got;
+	struct arena a = { 0 };
+	struct cases_wait w;
+	struct batch *b;
+	struct query q = { .kind = QUERY_TEXT, .hash = SPAN("h-b") };
+	int64_t first;
+
+	(void)state;
+	strcpy(set.hash, "set-1");
+	strcpy(texts[0].hash, "h-b");
+	strcpy(texts[1].hash, "h-a");
+	strcpy(templates[0].hash, "h-t");
+	strcpy(templates[1].hash, "h-t"); /* one body, two languages */
+	for (int i = 0; i < 2; i++) {
+		first = set.id;
+		w = (struct cases_wait){ 0 };
+		d->store->ops->set_write(
+			d->store, 0, &set, SPAN("anna"), SPAN("host"), cases_done, &w);
+		assert_int_equal(cases_await(d, &w), STORE_OK);
+		assert_true(set.id > first);
+	}
+	w = (struct cases_wait){ 0 };
+	d->store->ops->set_read(d->store, 1, &got, &a, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+	assert_int_equal(got.id, set.id);
+	assert_string_equal(got.hash, "set-1");
+	assert_int_equal(got.n_texts, 2);
+	assert_string_equal(got.texts[0].hash, "h-b");
+	assert_true(span_is(got.texts[1].bundle, "{\"text\":\"a\"}"));
+	assert_true(span_is(got.texts[1].path, "a.lua"));
+	assert_int_equal(got.n_templates, 2);
+	assert_true(span_is(got.templates[1].lang, "de"));
+	assert_true(span_is(got.templates[1].body, "{\"txt\":\"Hi\"}"));
+	b = cases_batch(BATCH_EVENTS);
+	load(0, b);
+	assert_int_equal(b->set_id, set.id);
+	ask(b, &q);
+	assert_true(span_is(q.text, "{\"text\":\"b\"}"));
+	assert_int_equal(q.level, 1);
+	q.hash = SPAN("none");
+	q.text = (struct span){ NULL, 0 };
+	ask(b, &q);
+	assert_null(q.text.p);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	arena_fini(&a);
+}
+
+static int64_t switches_version(void)
+{
+	struct batch *b = cases_batch(BATCH_EVENTS);
+	int64_t version;
+
+	load(0, b);
+	version = b->switches_version;
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	return version;
+}
+
+static void strike(const char *id, const char *rule)
+{
+	struct switch_pair pair = { SPAN("event"), span_of(id), span_of(rule) };
+	struct cases_wait w = { 0 };
+
+	d->store->ops->strike(d->store, 0, &pair, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+}
+
+static void read_switches(struct arena *a, struct switches *ret)
+{
+	struct cases_wait w = { 0 };
+
+	d->store->ops->switches_read(d->store, 0, ret, a, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+}
+
+static void test_strikes_set_pairs_aside_and_suspend(void **state)
+{
+	struct arena a = { 0 };
+	struct switches s;
+	int64_t before = switches_version();
+
+	(void)state;
+	strike("north//s1", "boom");
+	strike("north//s1", "boom");
+	read_switches(&a, &s);
+	assert_int_equal(s.n_pairs, 1);
+	assert_true(span_is(s.pairs[0].id, "north//s1") && span_is(s.pairs[0].rule, "boom"));
+	assert_int_equal(s.n_suspended, 0);
+	assert_true(s.version != before);
+	assert_int_equal(switches_version(), s.version);
+	strike("north//s2", "boom");
+	strike("north//s3", "boom");
+	read_switches(&a, &s);
+	assert_int_equal(s.n_suspended, 1);
+	assert_true(span_is(s.suspended[0], "boom"));
+	arena_fini(&a);
+}
+
+static void test_a_fault_may_suspend(void **state)
+{
+	int64_t who = cases_customer(d, "fault@save"), before = switches_version();
+	struct batch *b = load_one(who);
+	struct visit_rule_fault f = { .rule = SPAN("bad-rule"),
+		.text = SPAN("a.lua:3: nil"),
+		.failed = true,
+		.suspend = true };
+	struct arena a = { 0 };
+	struct switches s;
+	size_t hits = 0;
+
+	(void)state;
+	cases_event(b, b->visits[0], "fault-1", "x", 1);
+	BATCH_PUSH(&b->arena, b->visits[0]->faults, b->visits[0]->n_faults,
+		b->visits[0]->cap_faults) = &f;
+	save(0, b);
+	cases_batch_free(b);
+	read_switches(&a, &s);
+	for (size_t i = 0; i < s.n_suspended; i++)
+		hits += span_is(s.suspended[i], "bad-rule");
+	assert_int_equal(hits, 1);
+	assert_int_not_equal(s.version, before);
+	arena_fini(&a);
+}
+
+int cases_run(struct cases_driver *driver)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_identify_makes_one_card_and_finds_it),
+		cmocka_unit_test(test_identify_race_has_one_winner),
+		cmocka_unit_test(test_card_and_effects_come_back),
+		cmocka_unit_test(test_known_events_are_duplicates_or_conflicts),
+		cmocka_unit_test(test_aside_events_are_kept),
+		cmocka_unit_test(test_who_is_held_is_busy),
+		cmocka_unit_test(test_other_version_or_no_card_is_stale),
+		cmocka_unit_test(test_abandoned_and_left_leave_nothing),
+		cmocka_unit_test(test_a_key_written_meanwhile_means_again),
+		cmocka_unit_test(test_identities_are_attached),
+		cmocka_unit_test(test_chain_changes_and_ends),
+		cmocka_unit_test(test_due_chains_oldest_first_up_to_the_limit),
+		cmocka_unit_test(test_withdraws_what_nobody_took),
+		cmocka_unit_test(test_inbox_rows_are_judged_once),
+		cmocka_unit_test(test_tasks_come_when_overdue_or_named),
+		cmocka_unit_test(test_queries_count_list_and_stop_at_seq),
+		cmocka_unit_test(test_queries_list_orders),
+		cmocka_unit_test(test_rule_set_goes_and_comes),
+		cmocka_unit_test(test_strikes_set_pairs_aside_and_suspend),
+		cmocka_unit_test(test_a_fault_may_suspend),
+	};
+
+	d = driver;
+	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
