@@ -57,7 +57,8 @@ local traits = join({
 	{ "first_name", "text" }, { "last_name", "text" }, { "name", "text" },
 	{ "birthday", "text" }, { "gender", "text" }, { "lang", "text" }, { "timezone", "text" },
 	{ "address", "object" }, { "address.country", "text" }, { "address.city", "text" },
-	{ "address.street", "text" }, { "address.postal_code", "text" }, { "address.state", "text" },
+	{ "address.street", "text" }, { "address.postal_code", "text" },
+	{ "address.state", "text" },
 }, consent)
 local shipment = {
 	{ "tracking_number", "text" }, { "carrier", "text" }, { "tracking_url", "text" },
@@ -219,7 +220,8 @@ local common = {
 local identities = {
 	{ "id", from = { "subject", "customer.id", "id, customer_id of customer.*" } },
 	{ "email", from = { "subject", "customer.email", "email of customer.*" } },
-	{ "phone", from = { "subject", "customer.phone", "phone of customer.*", "from of call.*" } },
+	{ "phone",
+		from = { "subject", "customer.phone", "phone of customer.*", "from of call.*" } },
 	{ "anonymous", from = { "customer.anonymous_id" } },
 	{ "order", from = { "order_id" }, per_store = true },
 	{ "parcel", from = { "tracking_number" }, per_store = true },

@@ -1,10 +1,11 @@
 /*
  * envelope.c: cuts bodies into events.
  *
- * Each event is checked once, by the pass that also notes its attributes (json_check_object); nothing is
- * copied unless a text has escapes.  Only when that pass fails in the middle of an array are the brackets
- * counted to find where the item ends: one bad event must not cost the good ones around it (P3), but a body
- * whose end can not be found is refused as a whole, for then nobody knows what else it said.
+ * Each event is checked once, by the pass that also notes its attributes (json_check_object);
+ * nothing is copied unless a text has escapes.  Only when that pass fails in the middle of an
+ * array are the brackets counted to find where the item ends: one bad event must not cost the good
+ * ones around it (P3), but a body whose end can not be found is refused as a whole, for then
+ * nobody knows what else it said.
  */
 #include "door/envelope.h"
 
@@ -281,7 +282,7 @@ bool envelope_read(const struct envelope_input *in, struct arena *a,
 	struct envelope_item **ret_items, size_t *ret_n, struct envelope_fault *ret_fault)
 {
 	struct reader r = { .in = in, .a = a, .fault = ret_fault };
-	const char *p = in->body.p, *end = p + in->body.n;
+	const char *p = in->body.n ? in->body.p : "", *end = p + in->body.n;
 	struct envelope_binary binary;
 	const char *reason;
 	bool read;

@@ -3,18 +3,19 @@
 /*
  * Envelopes: the body of a request or an MQTT message -> envelopes that intake/admit takes.
  *
- * Understands CloudEvents 1.0 structured (application/cloudevents), batched (application/cloudevents-batch,
- * a JSON array) and binary (attributes beside the body), and the plain form
- *	{"type":..., "data":..., "id"?, "source"?, "time"?, "subject"?}	or an array of these.
- * Whatever the content type says, a body that is an array is a batch and one with the attributes inside is
- * structured: shops label badly (ECOSYSTEM), and no body can be read two ways.
+ * Understands CloudEvents 1.0 structured (application/cloudevents), batched
+ * (application/cloudevents-batch, a JSON array) and binary (attributes beside the body), and the
+ * plain form
  *
- * Faults are of two kinds.  What can not be told apart into events (no JSON, too much) is a fault of the whole
- * body.  An event that can not be read, in an array whose brackets close, is a fault of this item only: it
- * has a reason and a path ("$[3].type"), and its neighbours are taken.
+ * Whatever the content type says, a body that is an array is a batch and one with the attributes
+ * inside is structured: shops label badly (ECOSYSTEM), and no body can be read two ways.
  *
- * Pure: no sockets.  Body and attributes are lent and must live as long as the items; what had to be
- * unescaped stands in the arena.
+ * Faults are of two kinds.  What can not be told apart into events (no JSON, too much) is a fault
+ * of the whole body.  An event that can not be read, in an array whose brackets close, is a fault
+ * of this item only: it has a reason and a path ("$[3].type"), and its neighbours are taken.
+ *
+ * Pure: no sockets.  Body and attributes are lent and must live as long as the items; what had to
+ * be unescaped stands in the arena.
  */
 #include "base/mem.h"
 #include "intake/admit.h"
@@ -52,8 +53,8 @@ struct envelope_fault {
 	struct span path;   /* may be empty */
 };
 
-/* Gives n items in the arena, in the order of the body; n may be 0 ("[]").  False: nothing of the body can
- * be taken, *ret_fault says why. */
+/* Gives n items in the arena, in the order of the body; n may be 0 ("[]").  False: nothing of the
+ * body can be taken, *ret_fault says why. */
 bool envelope_read(const struct envelope_input *in, struct arena *a,
 	struct envelope_item **ret_items, size_t *ret_n,
 	struct envelope_fault *ret_fault) MUST_CHECK;

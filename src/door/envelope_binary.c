@@ -1,10 +1,11 @@
 /*
  * envelope_binary.c: CloudEvents attributes beside the body, and data_base64.
  *
- * HTTP (http-protocol-binding 3.1.3.2): first un-quoting, then one round of percent-decoding; what is no valid
- * UTF-8 afterwards is refused, needless escapes are taken.  A "%" that begins no escape stays what it is:
- * the JavaScript SDK does not encode at all.  MQTT 5 (mqtt-protocol-binding 3.1): user properties with bare
- * names, as they are; "datacontenttype" among them is tolerated.
+ * HTTP (http-protocol-binding 3.1.3.2): first un-quoting, then one round of percent-decoding; what
+ * is no valid UTF-8 afterwards is refused, needless escapes are taken.  A "%" that begins no
+ * escape stays what it is: the JavaScript SDK does not encode at all.  MQTT 5
+ * (mqtt-protocol-binding 3.1): user properties with bare names, as they are; "datacontenttype"
+ * among them is tolerated.
  */
 #include "door/envelope_binary.h"
 

@@ -1,9 +1,9 @@
 /*
  * card.c: hands an event round to the parts of the card, and makes the events that follow.
  *
- * The parts are C and not rules in Lua, because every judged event passes here: one walk over its members,
- * no state of its own.  Nothing is remembered between events but what stands in the visit, so a batch that
- * is judged again from the same rows gives the same effects.
+ * The parts are C and not rules in Lua, because every judged event passes here: one walk over its
+ * members, no state of its own.  Nothing is remembered between events but what stands in the
+ * visit, so a batch that is judged again from the same rows gives the same effects.
  */
 #include "engine/card_part.h"
 
@@ -76,13 +76,27 @@ void card_push_follow(struct card_work *w, struct shop_event *e)
 	BATCH_PUSH(&w->b->arena, w->follow->events, w->follow->n, w->follow->cap) = e;
 }
 
+/* Three texts, one behind the other. */
+static struct span join(struct arena *a, struct span x, struct span y, struct span z)
+{
+	char *p = arena_alloc(a, x.n + y.n + z.n);
+
+	if (x.n)
+		memcpy(p, x.p, x.n);
+	if (y.n)
+		memcpy(p + x.n, y.p, y.n);
+	if (z.n)
+		memcpy(p + x.n + y.n, z.p, z.n);
+	return (struct span){ p, x.n + y.n + z.n };
+}
+
 /* The key of an event that comes from another one. */
 static struct span follow_id(struct arena *a, struct span cause, struct span what)
 {
 	char hex[HASH_HEX];
 
 	if (cause.n + 1 + what.n <= ID_MOST)
-		return span_of(arena_printf(a, "%.*s#%.*s", SPAN_ARG(cause), SPAN_ARG(what)));
+		return join(a, cause, SPAN("#"), what);
 	hash_sha256_hex((struct span[]){ cause, SPAN("#"), what }, 3, hex);
 	return span_of(arena_strdup(a, hex));
 }
@@ -104,10 +118,9 @@ struct shop_event *card_follow_up(struct batch *b, const struct shop_event *caus
 	struct shop_event *e = arena_new(&b->arena, struct shop_event);
 
 	e->shop = cause->shop;
-	e->source = span_starts(cause->source, daemon_source)
-			    ? cause->source
-			    : span_of(arena_printf(
-				      &b->arena, "%s%.*s", daemon_source, SPAN_ARG(cause->source)));
+	e->source = cause->source;
+	if (!span_starts(cause->source, daemon_source))
+		e->source = join(&b->arena, span_of(daemon_source), cause->source, SPAN(""));
 	e->id = follow_id(&b->arena, cause->id, what);
 	e->type = type;
 	e->data = data;

@@ -1,13 +1,14 @@
 /*
  * card_customer.c: who the customer is: contacts, traits, consent, when he was seen, his cart.
  *
- * E-mail and phone are taken from the event's identities, never from its data: admission has checked and
- * normalised those, and what it refused must not reach the card either.  Any event may fill a contact that
- * is not known yet; only customer.created and customer.updated change one that is.
+ * E-mail and phone are taken from the event's identities, never from its data: admission has
+ * checked and normalised those, and what it refused must not reach the card either.  Any event may
+ * fill a contact that is not known yet; only customer.created and customer.updated change one that
+ * is.
  *
- * Consent is written to the log when it changes, not whenever a shop repeats it: shops send the whole
- * customer with every change.  It never lifts a suppression: who unsubscribed here is not subscribed again by
- * a shop that has not heard of it.
+ * Consent is written to the log when it changes, not whenever a shop repeats it: shops send the
+ * whole customer with every change.  It never lifts a suppression: who unsubscribed here is not
+ * subscribed again by a shop that has not heard of it.
  */
 #include "engine/card_part.h"
 
@@ -22,7 +23,8 @@ enum { SEEN_STEP_US = 5 * 60 * 1000000, ZONE_MOST = 64 };
 
 static const char *const channels[] = { "email", "sms", "call", "push", "messenger" };
 
-/* The identity of a kind that the event brings: the first (who it is), or the last (what his data say). */
+/* The identity of a kind that the event brings: the first (who it is), or the last (what his data
+ * say). */
 static struct span identity_of(const struct shop_event *e, enum identity_kind kind, bool last)
 {
 	struct span found = { NULL, 0 };
@@ -80,8 +82,9 @@ static void fill_contacts(struct card_work *w, struct span customer)
 		fill_text(w->v, into[i], short_text(want[i].value, &w->b->arena));
 }
 
-/* Keys that came together with the one that was known: from now on they name him too.  Those that stand on
- * the card are his already; order and parcel numbers are attached with the order's row. */
+/* Keys that came together with the one that was known: from now on they name him too.  Those
+ * that stand on the card are his already; order and parcel numbers are attached with the
+ * order's row. */
 static void attach_keys(struct card_work *w)
 {
 	const struct customer *c = w->v->card;
@@ -182,8 +185,8 @@ static void member_first(struct member *m, struct span object)
 	member_next(m);
 }
 
-/* RFC 7396 over canonical objects: both are sorted alike, so one walk along both writes the result in
- * canonical form.  No deeper than the patch, which was checked. */
+/* RFC 7396 over canonical objects: both are sorted alike, so one walk along both writes the result
+ * in canonical form.  No deeper than the patch, which was checked. */
 static void merge_into(struct buf *out, struct span object, struct span patch)
 {
 	struct member old, new;

@@ -1,12 +1,12 @@
 /*
  * card_message.c: what became of a message, and whom nothing may be sent to any more.
  *
- * A message's row is moved by the save (visit->outcomes), which knows whether it is the customer's: here
- * only the number and the word are taken.  Suppression is of an address: a bounce of what went to a manager
- * or to an older address says nothing about the card's present one.
+ * A message's row is moved by the save (visit->outcomes), which knows whether it is the
+ * customer's: here only the number and the word are taken.  Suppression is of an address: a bounce
+ * of what went to a manager or to an older address says nothing about the card's present one.
  *
- * A bounce is no withdrawal: the log of consent says what the customer said, so only a complaint and an
- * unsubscription are written there.
+ * A bounce is no withdrawal: the log of consent says what the customer said, so only a complaint
+ * and an unsubscription are written there.
  */
 #include "engine/card_part.h"
 

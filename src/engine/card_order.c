@@ -1,11 +1,12 @@
 /*
  * card_order.c: the order row that an event names, and what it makes of the card's sums.
  *
- * Every field of a row remembers the time of the event that set it (stamps), so events may come in any
- * order.  The sums on the card are never counted up by the type of an event: what the row is worth before
- * the event is taken off, what it is worth afterwards is put on.  So an order that is placed twice, corrected,
- * cancelled, refunded or all of it again counts once, by construction.  A refund's total is how much of the
- * order has been paid back in all, not one more instalment: only so does the same refund told twice stay one.
+ * Every field of a row remembers the time of the event that set it (stamps), so events may come in
+ * any order.  The sums on the card are never counted up by the type of an event: what the row is
+ * worth before the event is taken off, what it is worth afterwards is put on.  So an order that is
+ * placed twice, corrected, cancelled, refunded or all of it again counts once, by construction.  A
+ * refund's total is how much of the order has been paid back in all, not one more instalment: only
+ * so does the same refund told twice stay one.
  */
 #include "engine/card_part.h"
 
@@ -224,7 +225,8 @@ static void set_status(struct row *r, struct span status, bool tell)
 				   status_data(&w->b->arena, line), EVENT_EMITTED));
 }
 
-/* A status that the shop names: one that says "cancelled" cancels, any other but a refund brings it back. */
+/* A status that the shop names: one that says "cancelled" cancels, any other but a refund brings
+ * it back. */
 static void set_named_status(struct row *r, struct span value, bool tell)
 {
 	struct span status = field_text(value, &r->w->b->arena);

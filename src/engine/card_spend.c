@@ -1,9 +1,10 @@
 /*
  * card_spend.c: money by day, and the values that are read from it.
  *
- * CARD_SPEND is a list of [day, amount], sorted by day, of days with money only.  It is booked on the day on
- * which an order was placed, whatever happens to the order later, so a refund lessens the month that it
- * belongs to.  Sums kept per month would be shorter but wrong at both ends of "the last six months".
+ * CARD_SPEND is a list of [day, amount], sorted by day, of days with money only.  It is booked on
+ * the day on which an order was placed, whatever happens to the order later, so a refund lessens
+ * the month that it belongs to.  Sums kept per month would be shorter but wrong at both ends of
+ * "the last six months".
  */
 #include "engine/card_part.h"
 
@@ -89,7 +90,8 @@ void card_spend_add(struct card_work *w, int64_t day, double amount)
 	w->v->card->changed |= CARD_CHANGED_ACTIVITY;
 }
 
-/* The UTC day so many calendar months before a day; the last of the month where it has no such day. */
+/* The UTC day so many calendar months before a day; the last of the month where it has no such
+ * day. */
 static int64_t months_before(int64_t day, int months)
 {
 	struct clock_date d = clock_date_of_days(day);

@@ -1,10 +1,11 @@
 /*
  * card_task.c: tasks moved by the people who have them, and by their deadlines.
  *
- * open -> taken -> done | cancelled; taking is no condition of doing.  Everything happens under the
- * customer's lock, so "done" and "overdue" can not both be first: whichever event comes to the row first
- * finds it undecided, the other is refused or marked late.  An event that asks for an illegal move is kept
- * with its reason, but no rule hears of it: a chain must not be told twice that a task is done.
+ * open -> taken -> done | cancelled; taking is no condition of doing.  Everything happens under
+ * the customer's lock, so "done" and "overdue" can not both be first: whichever event comes to the
+ * row first finds it undecided, the other is refused or marked late.  An event that asks for an
+ * illegal move is kept with its reason, but no rule hears of it: a chain must not be told twice
+ * that a task is done.
  */
 #include "engine/card_part.h"
 

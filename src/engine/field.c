@@ -1,15 +1,16 @@
 /*
  * field.c: JSON values read as kinds.
  *
- * Generous where there is only one reading ("12.50", 1 for true), strict where there are two: a comma is a
- * decimal point in one country and a thousands mark in the next, a number as time is seconds to some and
- * milliseconds to others.  A wrong amount in a card is worse than none.
+ * Generous where there is only one reading ("12.50", 1 for true), strict where there are two: a
+ * comma is a decimal point in one country and a thousands mark in the next, a number as time is
+ * seconds to some and milliseconds to others.  A wrong amount in a card is worse than none.
  */
 #include "engine/field.h"
 
 #include "base/clock.h"
 #include "base/json.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,31 +39,40 @@ struct span field_get(struct span object, const char *key)
 	return (struct span){ NULL, 0 };
 }
 
-/* Is this key, quotes included, that name? */
-static bool key_is(struct span key, const char *name, size_t n)
+/* Which of the wanted members a key names, or n.  Keys with escapes are rare, but they are keys. */
+static size_t find_want(
+	struct span key, const struct field_want *want, const size_t *length, size_t n)
 {
-	if (memchr(key.p, '\\', key.n))
-		return json_text_is(key, (struct span){ name, n });
-	return key.n == n + 2 && memcmp(key.p + 1, name, n) == 0;
+	bool escaped = memchr(key.p, '\\', key.n) != NULL;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (escaped ? json_text_is(key, (struct span){ want[i].key, length[i] })
+			    : key.n == length[i] + 2 && key.p[1] == want[i].key[0] &&
+					memcmp(key.p + 1, want[i].key, length[i]) == 0)
+			break;
+	return i;
 }
 
 void field_pick(struct span object, struct field_want *want, size_t n)
 {
+	size_t length[FIELD_WANTS_MOST], i;
 	struct json_iter it;
 	struct span key, value;
 
-	for (size_t i = 0; i < n; i++)
+	assert(n <= FIELD_WANTS_MOST);
+	for (i = 0; i < n; i++) {
 		want[i].value = (struct span){ NULL, 0 };
+		length[i] = strlen(want[i].key);
+	}
 	if (!object.p || json_kind(object) != JSON_OBJECT)
 		return;
 	json_iter_init(&it, object);
-	while (json_next(&it, &key, &value))
-		for (size_t i = 0; i < n; i++)
-			if (key_is(key, want[i].key, strlen(want[i].key))) {
-				if (!json_is_null(value))
-					want[i].value = value;
-				break;
-			}
+	while (json_next(&it, &key, &value)) {
+		i = find_want(key, want, length, n);
+		if (i < n && !json_is_null(value))
+			want[i].value = value;
+	}
 }
 
 struct span field_text(struct span value, struct arena *a)

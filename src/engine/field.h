@@ -1,11 +1,11 @@
 #ifndef ENGINE_FIELD_H
 #define ENGINE_FIELD_H
 /*
- * Fields of events as the kinds that the vocabulary gives them, whatever a shop sent: "12.50" is money,
- * 4711 is an order's number.
+ * Fields of events as the kinds that the vocabulary gives them, whatever a shop sent: "12.50" is
+ * money, 4711 is an order's number.
  *
- * Readers take a checked JSON value, or {NULL, 0} for one that was not sent, and never fail loudly: what
- * can not be read as its kind is simply not there.  Pure functions, no state.
+ * Readers take a checked JSON value, or {NULL, 0} for one that was not sent, and never fail
+ * loudly: what can not be read as its kind is simply not there.  Pure functions, no state.
  */
 #include "base/mem.h"
 #include "base/str.h"
@@ -24,15 +24,17 @@ const char *field_kind_name(enum field_kind k); /* "any", "text", ... as in lua/
 
 /* The member of an object, or {NULL, 0}: not there, null, or no object. */
 struct span field_get(struct span object, const char *key);
-/* Many members in one pass: fills the values of wanted keys; what is not there or null gets {NULL, 0}. */
+/* Many members in one pass: fills the values of wanted keys (none empty); what is not there or
+ * null gets {NULL, 0}. */
+enum { FIELD_WANTS_MOST = 24 };
 struct field_want {
 	const char *key;
 	struct span value;
 };
 void field_pick(struct span object, struct field_want *want, size_t n);
 
-/* Strings without blanks around them, numbers as they were spelled; {NULL, 0} for everything else and
- * for empty text.  Borrows from the value, or takes from the arena where there are escapes. */
+/* Strings without blanks around them, numbers as they were spelled; {NULL, 0} for everything else
+ * and for empty text.  Borrows from the value, or takes from the arena where there are escapes. */
 struct span field_text(struct span value, struct arena *a);
 /* Numbers, and text that is one, within +-1e15: "12.50"; not "1 234,50", "1e3" or "+5". */
 bool field_number(struct span value, double *ret);

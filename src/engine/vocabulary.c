@@ -1,10 +1,11 @@
 /*
  * vocabulary.c: the catalogue of lua/vocabulary.lua as constant tables.
  *
- * Kept by hand and compared with the Lua file by tests/unit/vocabulary_test: a generator would make every
- * build depend on a Lua interpreter for sixty lines that change twice a year.  A type is found by binary
- * search (six comparisons), once per event; its fields, twenty at most, one after the other.  A hash table
- * would need either a state to be filled or a generator, and was not faster.
+ * Kept by hand and compared with the Lua file by tests/unit/vocabulary_test: a generator would
+ * make every build depend on a Lua interpreter for sixty lines that change twice a year.  A type
+ * is found by binary search (six comparisons), once per event; its fields, twenty at most, one
+ * after the other.  A hash table would need either a state to be filled or a generator, and was
+ * not faster.
  */
 #include "engine/vocabulary.h"
 

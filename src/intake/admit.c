@@ -1,13 +1,14 @@
 /*
  * admit.c: from envelope to event.
  *
- * The content hash (P2) is SHA-256 over type, the instant (not its spelling), the customer keys as they are
- * understood, and the data in canonical form; each part ends before the next can be mistaken for it.  So a
- * re-send that a client library has serialised anew is a duplicate, one that says something else a conflict.
- * The instant is the one that was claimed, even if it lies too far ahead to be believed.
+ * The content hash (P2) is SHA-256 over type, the instant (not its spelling), the customer keys as
+ * they are understood, and the data in canonical form; each part ends before the next can be
+ * mistaken for it.  So a re-send that a client library has serialised anew is a duplicate, one
+ * that says something else a conflict. The instant is the one that was claimed, even if it lies
+ * too far ahead to be believed.
  *
- * Faults are found in the order of the envelope and only the first is told: a shop that repairs it sends
- * again and hears of the next.
+ * Faults are found in the order of the envelope and only the first is told: a shop that repairs it
+ * sends again and hears of the next.
  */
 #include "intake/admit.h"
 
@@ -51,15 +52,25 @@ void admit_quarantine(struct shop_event *e, const struct admit_envelope *env, in
 	memcpy(e->hash, digest, sizeof e->hash);
 }
 
-/* 1..64 characters that need no quotes anywhere; "*" is for patterns. */
+/* Needs no quotes anywhere; "*" is for patterns. */
+static bool is_type_byte(char c)
+{
+	switch (c) {
+	case '"':
+	case '\'':
+	case '`':
+	case '\\':
+	case '*': return false;
+	default: return c > ' ' && c <= '~';
+	}
+}
+
 static bool is_type(struct span type)
 {
-	if (type.n == 0 || type.n > TYPE_MOST)
-		return false;
 	for (size_t i = 0; i < type.n; i++)
-		if (type.p[i] <= ' ' || type.p[i] > '~' || strchr("\"'`\\*", type.p[i]))
+		if (!is_type_byte(type.p[i]))
 			return false;
-	return true;
+	return type.n > 0 && type.n <= TYPE_MOST;
 }
 
 /* The envelope's texts; NULL or what is wrong with the member. */
@@ -135,7 +146,8 @@ static void hash_content(
 	buf_free(&text);
 }
 
-/* The id of an event that came without: its content, or, where the same may happen twice, a fresh one. */
+/* The id of an event that came without: its content, or, where the same may happen twice, a fresh
+ * one. */
 static const char *make_id(struct shop_event *e, const unsigned char digest[HASH_SIZE],
 	int64_t claimed_us, enum admit_door door, struct arena *a)
 {

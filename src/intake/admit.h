@@ -1,22 +1,24 @@
 #ifndef INTAKE_ADMIT_H
 #define INTAKE_ADMIT_H
 /*
- * Admission: turns an envelope that a door has read into an event that may be judged, the same for HTTP,
- * MQTT, import, inbox and `nudgectl test`.  Checks id, type, source and time (P2, Limits), takes the
- * customer keys out of subject, data.customer and the vocabulary's fields, sorts them strongest first,
- * hashes the content.  On failure the event becomes EVENT_QUARANTINED with reason and path, its text as it
- * came in `data`: nothing is thrown away.
+ * Admission: turns an envelope that a door has read into an event that may be judged, the same for
+ * HTTP, MQTT, import, inbox and `nudgectl test`.  Checks id, type, source and time (P2, Limits),
+ * takes the customer keys out of subject, data.customer and the vocabulary's fields, sorts them
+ * strongest first, hashes the content.  On failure the event becomes EVENT_QUARANTINED with reason
+ * and path, its text as it came in `data`: nothing is thrown away.
  *
- * Customer keys.  The subject is an e-mail address when it contains @, a phone number when it begins with
- * +, else the store's own customer id.  data.customer has id, email, phone, anonymous_id; customer.created
- * and customer.updated also email, phone, id (or customer_id) of their own; call.* the phone `from`;
- * order_id and tracking_number of any event count per store.  E-mail is lower case, phone E.164 by the
- * shop's country.  Ids that shops give to everybody they do not know ("0", "null", "undefined" ...) are none.
- * Of two keys of one kind the subject's comes first, then that of data.customer, then the event's own.
+ * Customer keys.  The subject is an e-mail address when it contains @, a phone number when it
+ * begins with +, else the store's own customer id.  data.customer has id, email, phone,
+ * anonymous_id; customer.created and customer.updated also email, phone, id (or customer_id) of
+ * their own; call.* the phone `from`; order_id and tracking_number of any event count per store.
+ * E-mail is lower case, phone E.164 by the shop's country.  Ids that shops give to everybody they
+ * do not know ("0", "null", "undefined" ...) are none. Of two keys of one kind the subject's comes
+ * first, then that of data.customer, then the event's own.
  *
- * An event about nobody goes to one of the shop's 64 hidden cards, by type and product_id or store; so an
- * admitted event always has an identity.  But customer.*, message.* and task.* without a customer, and
- * events whose only keys could not be read, are quarantined: nobody is the wrong answer for them.
+ * An event about nobody goes to one of the shop's 64 hidden cards, by type and product_id or
+ * store; so an admitted event always has an identity.  But customer.*, message.* and task.*
+ * without a customer, and events whose only keys could not be read, are quarantined: nobody is the
+ * wrong answer for them.
  */
 #include "base/mem.h"
 #include "model/event.h"
@@ -35,11 +37,13 @@ struct admit_envelope {
 	int64_t customer; /* our own number of its customer (API, inbox), or 0 */
 };
 
-/* Fills *e from the envelope, as EVENT_POSTED.  Spans of e point into the envelope's memory or into a.  received_us: wall
- * clock.  False when it was quarantined (e->reason, e->path say why). */
+/* Fills *e from the envelope, as EVENT_POSTED.  Spans of e point into the envelope's memory or
+ * into a.  received_us: wall clock.  False when it was quarantined (e->reason, e->path say
+ * why). */
 bool admit_event(struct shop_event *e, const struct admit_envelope *env, enum admit_door door,
 	int64_t received_us, struct arena *a);
-/* Fills *e as quarantined, for what a door could not even read; reason and path are lent like env. */
+/* Fills *e as quarantined, for what a door could not even read; reason and path are lent like
+ * env. */
 void admit_quarantine(struct shop_event *e, const struct admit_envelope *env, int64_t received_us,
 	const char *reason, struct span path);
 

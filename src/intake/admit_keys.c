@@ -1,13 +1,13 @@
 /*
  * admit_keys.c: who an event is about.
  *
- * Keys are normalised here and nowhere else: what is stored as an identity, compared with the card and
- * written on it is what this room made of it.  A key that can not be read is passed over as long as
- * another names the customer; when it was the only one the event is quarantined, because a shop that sends
- * "customer": {"email": "n/a"} does not mean "nobody".
+ * Keys are normalised here and nowhere else: what is stored as an identity, compared with the card
+ * and written on it is what this room made of it.  A key that can not be read is passed over as
+ * long as another names the customer; when it was the only one the event is quarantined, because a
+ * shop that sends "customer": {"email": "n/a"} does not mean "nobody".
  *
- * WooCommerce sends customer id 0 for guests, JavaScript sends "undefined": taken as ids they would join
- * thousands of people on one card, and no later correction could take them apart.
+ * WooCommerce sends customer id 0 for guests, JavaScript sends "undefined": taken as ids they
+ * would join thousands of people on one card, and no later correction could take them apart.
  */
 #include "intake/admit_keys.h"
 
@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-enum { EMAIL_MOST = 254, LOCAL_MOST = 64, HIDDEN_CARDS = 64 };
+enum { EMAIL_MOST = 254, LOCAL_MOST = 64, HIDDEN_CARDS = 64, NOBODY_MOST = 9 };
 
 /* The keys found so far. */
 struct keys {
@@ -29,7 +29,7 @@ struct keys {
 
 bool admit_is_printable(struct span s)
 {
-	const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+	const unsigned char *p = (const unsigned char *)(s.n ? s.p : ""), *end = p + s.n;
 
 	for (; p < end; p++) {
 		if (*p < 0x20 || *p == 0x7f)
@@ -68,7 +68,7 @@ static bool is_nobody(struct span id)
 	static const char *const words[] = { "0", "-1", "null", "undefined", "none", "None", "NaN",
 		"false", "N/A", "n/a" };
 
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+	for (size_t i = 0; id.n <= NOBODY_MOST && i < sizeof words / sizeof *words; i++)
 		if (span_is(id, words[i]))
 			return true;
 	return false;
@@ -87,7 +87,22 @@ static bool put_id(struct keys *k, enum identity_kind kind, struct span id)
 /* May this byte stand in an address?  Quoted local parts are not for people. */
 static bool is_address_byte(unsigned char c)
 {
-	return c > ' ' && c != 0x7f && !strchr("\"(),:;<>@[\\]", c);
+	switch (c) {
+	case '"':
+	case '(':
+	case ')':
+	case ',':
+	case ':':
+	case ';':
+	case '<':
+	case '>':
+	case '@':
+	case '[':
+	case '\\':
+	case ']':
+	case 0x7f: return false;
+	default: return c > ' ';
+	}
 }
 
 /* local@domain, lower case. */

@@ -1,7 +1,8 @@
 /*
- * envelope_fuzz.c: any bytes as a body, and as an attribute beside it.  What comes out as admitted must keep
- * the promises that Postgres relies on (FAULTS F12): valid text, bounded keys, an identity, JSON that checks
- * again; and what comes out at all must be the same when it is read twice.
+ * envelope_fuzz.c: any bytes as a body, and as an attribute beside it.  What comes out as admitted
+ * must keep the promises that Postgres relies on (FAULTS F12): valid text, bounded keys, an
+ * identity, JSON that checks again; and what comes out at all must be the same when it is read
+ * twice.
  */
 #include "base/json.h"
 #include "door/envelope.h"

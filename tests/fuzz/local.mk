@@ -15,4 +15,7 @@ tests_fuzz_liquid_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 noinst_PROGRAMS += tests/fuzz/envelope_fuzz
 tests_fuzz_envelope_fuzz_SOURCES = tests/fuzz/envelope_fuzz.c
 tests_fuzz_envelope_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += tests/fuzz/card_fuzz
+tests_fuzz_card_fuzz_SOURCES = tests/fuzz/card_fuzz.c
+tests_fuzz_card_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

@@ -1,5 +1,6 @@
 /*
- * vocabulary_test.c: the C table says what lua/vocabulary.lua says, and values are read as their kinds.
+ * vocabulary_test.c: the C table says what lua/vocabulary.lua says, and values are read as their
+ * kinds.
  */
 #include "base/clock.h"
 #include "engine/vocabulary.h"
