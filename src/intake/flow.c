@@ -57,6 +57,7 @@ struct flow *flow_open(struct store *store, const struct judge_env *env,
 	f->lc = (struct log_ctx){ .room = "flow" };
 	f->want_set = true;
 	f->who = who_new(FLOW_WHO_MOST);
+	f->attached = who_new(FLOW_WHO_MOST);
 	TAILQ_INIT(&f->unknown);
 	TAILQ_INIT(&f->aside);
 	TAILQ_INIT(&f->ready);
@@ -423,5 +424,6 @@ void flow_close(struct flow *f)
 	map_fini(&f->customers);
 	map_fini(&f->pending_keys);
 	who_free(f->who);
+	who_free(f->attached);
 	free(f);
 }

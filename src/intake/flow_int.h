@@ -87,6 +87,8 @@ struct flow {
 	int64_t set_not_before_us; /* a set that did not load is tried again later */
 	char why_not_ready[256];
 	struct who *who;
+	struct who *
+		attached; /* identities whose attaching to a card has been committed (or was in vain) */
 	struct shop_event_list unknown, aside;
 	int64_t ask_not_before_us; /* boot clock: the last asking failed */
 	struct map pending_keys;   /* identities of events in FLOW_UNKNOWN or FLOW_ASKED -> count */

@@ -389,6 +389,30 @@ static void lane_note_due(struct flow_lane *l)
 		f->due_us = l->loaded_us + (b->next_due_us - b->now_us);
 }
 
+/* Identities that were attached to this card before need no insert again. */
+static void lane_sift_identities(struct flow *f, struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct visit *v = b->visits[i];
+		size_t kept = 0;
+
+		for (size_t k = 0; k < v->n_identities; k++) {
+			int64_t version;
+
+			if (who_find(f->attached, v->card->base, &v->identities[k], &version) !=
+				v->customer)
+				v->identities[kept++] = v->identities[k];
+		}
+		v->n_identities = kept;
+	}
+}
+
+static void lane_learn_identities(struct flow *f, const struct visit *v)
+{
+	for (size_t k = 0; k < v->n_identities; k++)
+		who_learn(f->attached, v->card->base, &v->identities[k], v->customer, 0);
+}
+
 /* Runs the engine until it is done or needs answers. */
 static void lane_judge(struct flow_lane *l)
 {
@@ -402,7 +426,10 @@ static void lane_judge(struct flow_lane *l)
 		f->store->ops->fetch(
 			f->store, l->number, &l->batch, queries, n, lane_on_fetched, l);
 		return;
-	case JUDGE_DONE: lane_enter(l, LANE_SAVE); return;
+	case JUDGE_DONE:
+		lane_sift_identities(f, &l->batch);
+		lane_enter(l, LANE_SAVE);
+		return;
 	}
 }
 
@@ -468,6 +495,7 @@ static unsigned lane_after_commit(struct flow_lane *l)
 
 		if (v->state != VISIT_READY)
 			continue;
+		lane_learn_identities(f, v);
 		for (size_t k = 0; k < v->n_messages; k++)
 			if (v->messages[k]->state == MESSAGE_READY)
 				channels |= 1u << v->messages[k]->channel;
