@@ -16,9 +16,10 @@ struct tz;
 
 /* Is it working time?  zone NULL: UTC. */
 bool calendar_is_open(const struct shop_calendar *c, const struct tz *zone, int64_t at_us);
-/* The moment when so much working time has passed since `from_us`.  Days (and weeks, as 7) of d are working
- * days: the same local time of the n-th next day with working hours, moved into them; the rest is counted
- * in open time.  False when there is none within 10 years: a calendar without working hours. */
+/* The moment when so much working time has passed since `from_us`.  What comes outside of working hours counts
+ * from their next beginning.  Days of d (a week is 7) are working days: the same local time of the n-th next
+ * day with working hours, moved into them; the rest is counted in open time, and may end with a span.
+ * False when there is none within 10 years: a calendar without working hours. */
 bool calendar_add(const struct shop_calendar *c, const struct tz *zone, int64_t from_us,
 	const struct duration *d, int64_t *ret_us) MUST_CHECK;
 /* The first working moment at or after. */

@@ -21,6 +21,7 @@ libnudged_a_SOURCES += \
 	src/engine/rules.h \
 	src/engine/rules_read.c \
 	src/engine/rules_read.h \
+	src/engine/calendar.c \
 	src/engine/calendar.h
 # rules: end
 libnudged_a_SOURCES += \

@@ -22,16 +22,28 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LUAJSON_PATH = 160, LUAJSON_DEPTH = 32 };
+enum { LUAJSON_PATH = 160, LUAJSON_DEPTH = 32, LUAJSON_MEMBERS = 24 };
 enum { LUAJSON_FIELDS = 1, LUAJSON_OWNER = 2 }; /* user values */
 
+/* Members that a reading has passed already, as places in the text. */
+struct luajson_member {
+	uint32_t key, value;
+	uint32_t n_key, n_value;
+};
+
+/* Behind it: the path of an inner object, or the text of an outer one. */
 struct luajson_object {
 	luajson_kind_fn *kind;
 	const void *arg;
+	const char *path; /* its own */
 	struct span text;
 	bool is_list;
-	size_t n;                /* elements of a list */
-	char path[LUAJSON_PATH]; /* its own; longer ones are cut and have no kinds */
+	bool is_scanned;     /* the iterator has been at the end */
+	size_t n;            /* elements of a list */
+	struct json_iter it; /* where the scan of an object stands */
+	unsigned n_members;
+	struct luajson_member
+		members[]; /* LUAJSON_MEMBERS of an outer object, none of an inner one */
 };
 
 static const char luajson_key; /* the metatable in the registry */
@@ -108,26 +120,36 @@ static void luajson_fill(lua_State *L, struct luajson_object *o, const struct lu
 	}
 }
 
+/* The bare userdata.  An outer one has a copy of the text, and its path is a constant. */
+static struct luajson_object *luajson_new(
+	lua_State *L, struct span json, const struct luajson_place *at)
+{
+	bool outer = at->owner == 0;
+	size_t members = outer ? LUAJSON_MEMBERS * sizeof(struct luajson_member) : 0;
+	size_t more = outer ? json.n : strlen(at->path) + 1;
+	struct luajson_object *o = lua_newuserdatauv(L, sizeof *o + members + more, 2);
+	char *behind = (char *)o->members + members;
+
+	memcpy(behind, outer ? json.p : at->path, more);
+	o->kind = at->kind;
+	o->arg = at->arg;
+	o->path = outer ? at->path : behind;
+	o->text = outer ? (struct span){ behind, json.n } : json;
+	o->is_list = json_kind(json) == JSON_ARRAY;
+	o->is_scanned = !outer;
+	o->n = o->n_members = 0;
+	json_iter_init(&o->it, o->text);
+	return o;
+}
+
 /* Pushes an object or list over the text; without an owner it gets a copy of its own. */
 static void luajson_push_object(lua_State *L, struct span json, const struct luajson_place *at)
 {
-	size_t copy = at->owner ? 0 : json.n;
 	struct luajson_object *o;
 	struct luajson_place inner;
 
 	luaL_checkstack(L, 10, NULL);
-	o = lua_newuserdatauv(L, sizeof *o + copy, 2);
-	o->kind = at->kind;
-	o->arg = at->arg;
-	o->is_list = json_kind(json) == JSON_ARRAY;
-	o->n = 0;
-	if (strlen(at->path) < sizeof o->path)
-		strcpy(o->path, at->path);
-	else
-		o->kind = NULL;
-	if (copy)
-		memcpy(o + 1, json.p, json.n);
-	o->text = at->owner ? json : (struct span){ (const char *)(o + 1), json.n };
+	o = luajson_new(L, json, at);
 	lua_rawgetp(L, LUA_REGISTRYINDEX, &luajson_key);
 	lua_setmetatable(L, -2);
 	if (at->owner) {
@@ -135,17 +157,13 @@ static void luajson_push_object(lua_State *L, struct span json, const struct lua
 		lua_setiuservalue(L, -2, LUAJSON_OWNER);
 	}
 	lua_createtable(L, 0, o->is_list ? 0 : 4);
-	lua_pushvalue(L, -1);
-	lua_setiuservalue(L, -3, LUAJSON_FIELDS);
 	if (o->is_list) {
-		inner = *at;
-		inner.kind = o->kind;
-		inner.path = o->kind ? o->path : "";
+		inner = (struct luajson_place){ o->kind, o->arg, o->path, at->owner };
 		if (!inner.owner)
 			inner.owner = lua_gettop(L) - 1;
 		luajson_fill(L, o, &inner);
 	}
-	lua_pop(L, 1);
+	lua_setiuservalue(L, -2, LUAJSON_FIELDS);
 }
 
 static void luajson_push_text(lua_State *L, struct span text)
@@ -255,6 +273,71 @@ bool luajson_text(lua_State *L, int idx, struct span *ret_json)
 
 /*** reading ***/
 
+/* Is this JSON string of the text the name?  Names without escapes, the rule, are compared as they stand. */
+static bool luajson_is_name(struct span key, struct span name)
+{
+	if (key.n == name.n + 2)
+		return memcmp(key.p + 1, name.p, name.n) == 0 && !memchr(name.p, '\\', name.n);
+	return key.n > name.n + 2 && json_text_is(key, name);
+}
+
+/* Goes on with the scan of the object until the name turns up; notes what it passes. */
+static bool luajson_scan(struct luajson_object *o, struct span name, struct span *ret)
+{
+	struct luajson_member *m;
+	struct span key, value;
+
+	while (o->n_members < LUAJSON_MEMBERS) {
+		if (!json_next(&o->it, &key, &value)) {
+			o->is_scanned = true;
+			return false;
+		}
+		m = &o->members[o->n_members++];
+		*m = (struct luajson_member){ (uint32_t)(key.p - o->text.p),
+			(uint32_t)(value.p - o->text.p), (uint32_t)key.n, (uint32_t)value.n };
+		if (luajson_is_name(key, name)) {
+			*ret = value;
+			return true;
+		}
+	}
+	return json_get(o->text, name, ret);
+}
+
+/* The value of a member; false: there is none. */
+static bool luajson_find(struct luajson_object *o, struct span name, struct span *ret)
+{
+	const struct luajson_member *m;
+	unsigned i;
+
+	for (i = 0; i < o->n_members; i++) {
+		m = &o->members[i];
+		if (luajson_is_name((struct span){ o->text.p + m->key, m->n_key }, name)) {
+			*ret = (struct span){ o->text.p + m->value, m->n_value };
+			return true;
+		}
+	}
+	if (o->text.n > UINT32_MAX || (o->is_scanned && o->n_members == 0))
+		return json_get(o->text, name, ret);
+	return !o->is_scanned && luajson_scan(o, name, ret);
+}
+
+/* The path of a field; false when it is too long to have a kind. */
+static bool luajson_path(const struct luajson_object *o, struct span name, char *path)
+{
+	size_t n = strlen(o->path);
+
+	if (n + name.n + 2 > LUAJSON_PATH) {
+		*path = '\0';
+		return false;
+	}
+	memcpy(path, o->path, n);
+	if (n > 0)
+		path[n++] = '.';
+	memcpy(path + n, name.p, name.n);
+	path[n + name.n] = '\0';
+	return true;
+}
+
 /* Pushes the field whose name is at stack index 2, of the object at 1. */
 static void luajson_read(lua_State *L, struct luajson_object *o)
 {
@@ -262,14 +345,12 @@ static void luajson_read(lua_State *L, struct luajson_object *o)
 	char path[LUAJSON_PATH];
 	struct luajson_place at = { o->kind, o->arg, path, 1 };
 	enum field_kind kind = FIELD_ANY;
-	int n;
 
 	name.p = lua_tolstring(L, 2, &name.n);
 	script_charge(L, o->text.n / 4);
-	(void)!json_get(o->text, name, &value);
-	n = snprintf(path, sizeof path, "%s%s%.*s", o->path, *o->path ? "." : "",
-		name.n < LUAJSON_PATH ? (int)name.n : 0, name.p);
-	if (n >= (int)sizeof path || name.n >= LUAJSON_PATH)
+	if (!luajson_find(o, name, &value))
+		value = (struct span){ NULL, 0 };
+	if (!luajson_path(o, name, path))
 		at.kind = NULL;
 	if (at.kind)
 		kind = at.kind(o->arg, span_of(path));
@@ -280,15 +361,17 @@ static void luajson_read(lua_State *L, struct luajson_object *o)
 
 static int l_luajson_index(lua_State *L)
 {
-	struct luajson_object *o = lua_touserdata(L, 1);
+	struct luajson_object *o;
+	int type;
 
 	lua_getiuservalue(L, 1, LUAJSON_FIELDS); /* 3 */
 	lua_pushvalue(L, 2);
-	if (lua_rawget(L, 3) != LUA_TNIL) {
-		if (lua_touserdata(L, -1) == &luajson_missing)
-			lua_pushnil(L);
+	type = lua_rawget(L, 3);
+	if (type == LUA_TLIGHTUSERDATA) /* luajson_missing */
+		lua_pushnil(L);
+	if (type != LUA_TNIL)
 		return 1;
-	}
+	o = lua_touserdata(L, 1);
 	if (o->is_list || lua_type(L, 2) != LUA_TSTRING)
 		return 1;
 	luajson_read(L, o);

@@ -1,5 +1,5 @@
 # tests/unit: one cmocka program per pure room
-# rules: begin
+# the rule state
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/pattern_test
 tests_unit_pattern_test_SOURCES = tests/unit/pattern_test.c
@@ -18,8 +18,12 @@ check_PROGRAMS += tests/unit/rules_test
 tests_unit_rules_test_SOURCES = tests/unit/rules_test.c
 TESTS += tests/unit/rules_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/calendar_test
+tests_unit_calendar_test_SOURCES = tests/unit/calendar_test.c
+TESTS += tests/unit/calendar_test
+endif
 EXTRA_DIST += tests/data/lua_bombs.txt
-# rules: end
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/json_test
 tests_unit_json_test_SOURCES = tests/unit/json_test.c

@@ -255,6 +255,36 @@ static void loads_and_freezes(void **state)
 	script_free(s);
 }
 
+/* Lines are found in long functions too, where the dump has absolute entries, and over gaps. */
+static void finds_lines_in_long_functions(void **state)
+{
+	static char text[60000];
+	struct script *s = script_new(&limits);
+	int gaps[] = { 0, 1, 2, 50, 126, 127, 128, 129, 200, 300, 1000, 3000 };
+	size_t i;
+	int k;
+
+	(void)state;
+	for (i = 0; i < sizeof gaps / sizeof *gaps; i++) {
+		struct err err = { "", "" };
+		const char *p = text;
+		char expected[60];
+		size_t n = (size_t)sprintf(text, "local n = 0\nlocal function f(a)\n");
+
+		for (k = 0; k < gaps[i]; k++)
+			n += (size_t)sprintf(text + n, k % 3 ? "a = a + 1\n" : "\n");
+		for (k = 0; i % 2 && k < 300; k++)
+			text[n++] = '\n';
+		snprintf(expected, sizeof expected, "t.lua:%d: changes",
+			3 + gaps[i] + (i % 2 ? 300 : 0));
+		sprintf(text + n, "n = a\nend\nreturn f");
+		assert_false(script_protect(s, freeze_body, &p, &err));
+		if (!strstr(err.text, expected))
+			fail_msg("%s, not %s", err.text, expected);
+	}
+	script_free(s);
+}
+
 /* A function that lives on, called again and again. */
 static int kept = LUA_NOREF;
 
@@ -420,6 +450,7 @@ int main(void)
 		cmocka_unit_test(libraries_work),
 		cmocka_unit_test(pairs_in_fixed_order),
 		cmocka_unit_test(loads_and_freezes),
+		cmocka_unit_test(finds_lines_in_long_functions),
 		cmocka_unit_test(frozen_tables_read_like_tables),
 		cmocka_unit_test(runs_yield_and_go_on),
 		cmocka_unit_test(limits_are_told),
