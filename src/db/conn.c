@@ -138,14 +138,16 @@ static void conn_free_list(struct conn_list *list)
 	}
 }
 
-/* Tells everybody on the lost list. */
+/* Tells everybody on the lost list; who comes onto it meanwhile has to wait for the next time. */
 static void conn_settle(struct db_conn *c)
 {
+	struct conn_list lost = STAILQ_HEAD_INITIALIZER(lost);
 	struct db_end end = { .outcome = DB_LOST };
 
 	err_set(&end.err, "the database connection was lost: %s", c->why);
-	while (!STAILQ_EMPTY(&c->lost)) {
-		struct conn_entry e = *conn_pop(c, &c->lost);
+	STAILQ_CONCAT(&lost, &c->lost);
+	while (!STAILQ_EMPTY(&lost)) {
+		struct conn_entry e = *conn_pop(c, &lost);
 
 		if (e.is_sync && e.end != NULL)
 			e.end(e.arg, &end);
@@ -184,12 +186,8 @@ static void conn_lose(struct db_conn *c, const char *why)
 {
 	if (c->state == CONN_CLOSED || c->state == CONN_DOWN)
 		return;
-	snprintf(c->why, sizeof c->why, "%s", why);
-	for (char *p = c->why; *p; p++)
-		if (*p == '\n')
-			*p = ' ';
-	for (size_t n = strlen(c->why); n > 0 && c->why[n - 1] == ' ';)
-		c->why[--n] = '\0';
+	/* libpq's texts go on over several lines: the first one says it */
+	snprintf(c->why, sizeof c->why, "%.*s", (int)strcspn(why, "\n"), why);
 	log_damped(LOG_LVL_WARNING, &c->lc, "no database: %s", c->why);
 	STAILQ_CONCAT(&c->lost, &c->fifo);
 	conn_drop(c);
@@ -464,7 +462,7 @@ static void conn_on_notice(void *arg, const char *text)
 	log_debug(&c->lc, "notice: %.*s", (int)strcspn(text, "\n"), text);
 }
 
-/* fsync, full_page_writes, synchronous_commit, in recovery: columns 0 to 3. */
+/* fsync, full_page_writes, synchronous_commit, is read-only: columns 0 to 3. */
 static void conn_check_settings(struct db_conn *c, const struct db_rows *rows)
 {
 	static const char *const names[] = { "fsync", "full_page_writes", "synchronous_commit" };
@@ -486,7 +484,7 @@ static void conn_check_settings(struct db_conn *c, const struct db_rows *rows)
 	}
 	if (db_rows_bool(rows, 0, 3) && c->group.err.text[0] == '\0') {
 		c->group.outcome = DB_LOST;
-		err_set(&c->group.err, "refusing to run: the server is a standby (in recovery)");
+		err_set(&c->group.err, "refusing to run: the server is a standby or read-only");
 	}
 }
 
@@ -573,7 +571,8 @@ static void conn_setup(struct db_conn *c)
 	free(set);
 	conn_setup_text(c,
 		"select current_setting('fsync'), current_setting('full_page_writes'), "
-		"current_setting('synchronous_commit'), pg_is_in_recovery()",
+		"current_setting('synchronous_commit'), "
+		"pg_is_in_recovery() or current_setting('transaction_read_only')::boolean",
 		CONN_TAG_SETTINGS);
 	conn_setup_text(c,
 		"select version::bigint, compatible::bigint from schema_version "

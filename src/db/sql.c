@@ -4,6 +4,7 @@
  * parameters: no statement depends on an estimate (lanes switch off sequential scans and hash joins: all
  * access is by key), LIMITs are literals, rows of a batch come as arrays through unnest.
  *
+ * Keys that two transactions may both insert are inserted in order, so that nobody waits in a circle.
  * Never lock and read in one statement: LOCK locks, READ reads (doc/architecture.md, Locks).
  */
 #include "db/sql.h"
@@ -375,7 +376,7 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_SUPPRESSION_ADD] = { "suppression_add", "SSSST",
 		"insert into suppression (base, channel, address, reason, at) select * from "
 		"unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) "
-		"on conflict do nothing",
+		"order by 3, 2, 1 on conflict do nothing",
 		SQL_LANE, false },
 	[SQL_FAULT_ADD] = { "fault_add", "SBSIIT",
 		"insert into rule_fault (rule, failed, text, seq, chain, at) select * from "
@@ -384,7 +385,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE, false },
 	[SQL_RULE_SUSPEND] = { "rule_suspend", "SS",
 		"with new as (insert into suspended_rule (rule, reason) select * from "
-		"unnest($1::text[], $2::text[]) on conflict do nothing returning rule) "
+		"unnest($1::text[], $2::text[]) order by 1 on conflict do nothing returning rule) "
 		"update current set switches_version = switches_version + 1 "
 		"where exists (select from new)",
 		SQL_LANE, false },
@@ -395,12 +396,12 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select store, source, id, type, received, reason, path, data, md5(data)::uuid from "
 		"unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], "
 		"$7::text[], $8::bytea[]) u(store, source, id, type, received, reason, path, data) "
-		"on conflict do nothing",
+		"order by 9, 1 on conflict do nothing",
 		SQL_LANE, false },
 	[SQL_CONFLICT_ADD] = { "conflict_add", "SSSUSTY",
 		"insert into conflict (id, source, store, content_hash, type, received, data) "
 		"select * from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[], "
-		"$6::timestamptz[], $7::bytea[]) on conflict do nothing",
+		"$6::timestamptz[], $7::bytea[]) order by 1, 2, 3, 4 on conflict do nothing",
 		SQL_LANE, false },
 
 	/*** rule sets, switches, inbox ***/
@@ -419,11 +420,11 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE, false },
 	[SQL_SET_WRITE_TEXTS] = { "set_write_texts", "SNSS",
 		"insert into rule_text (hash, level, path, bundle) select * from "
-		"unnest($1::text[], $2::int[], $3::text[], $4::text[]) on conflict do nothing",
+		"unnest($1::text[], $2::int[], $3::text[], $4::text[]) order by 1 on conflict do nothing",
 		SQL_LANE, false },
 	[SQL_SET_WRITE_TEMPLATES] = { "set_write_templates", "SS",
 		"insert into template_text (hash, body) select * from unnest($1::text[], $2::text[]) "
-		"on conflict do nothing",
+		"order by 1 on conflict do nothing",
 		SQL_LANE, false },
 	[SQL_SET_WRITE] = { "set_write", "sssSNSSS",
 		"with s as (insert into rule_set (id, hash, by, host) "

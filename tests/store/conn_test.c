@@ -106,7 +106,7 @@ static int setup(void **state)
 {
 	struct err err = { 0 };
 	struct db_env env = { .name = "nudged test",
-		.users = SQL_LANE | SQL_KEEPER,
+		.users = SQL_LANE | SQL_KEEPER | SQL_TOOL, /* all: each must be right */
 		.statement_timeout_ms = 5000,
 		.answer_timeout_ms = 8000,
 		.on_state = on_state };
