@@ -237,6 +237,167 @@ static void test_identify_by_number_follows_merges(void **state)
 	cases_batch_free(b);
 }
 
+/*** four lanes on the same twenty customers: events against timers ***/
+
+enum { STRESS_LANES = 4, STRESS_CUSTOMERS = 20, STRESS_BATCHES = 600 };
+
+static struct stress {
+	struct store *store;
+	int64_t customers[STRESS_CUSTOMERS];
+	int begun, running, events, chains_ended, busy, again;
+	unsigned random;
+	struct stress_lane {
+		int number;
+		bool saving;
+		struct batch *batch;
+	} lanes[STRESS_LANES];
+} stress;
+
+static void stress_begin(struct stress_lane *l);
+
+/* Numbers that are the same in every run. */
+static unsigned stress_random(unsigned below)
+{
+	stress.random = stress.random * 1664525 + 1013904223;
+	return (stress.random >> 16) % below;
+}
+
+/* Each event counts up its card, starts a chain that is due at once, attaches what others attach too. */
+static void stress_judge_events(struct batch *b, struct visit *v)
+{
+	static struct identity shared[] = { { IDENTITY_PHONE, { "+491", 4 } },
+		{ IDENTITY_PHONE, { "+490", 4 } } };
+	struct shop_event *e = v->events[0];
+	struct chain *c = arena_new(&b->arena, struct chain);
+
+	e->status = EVENT_ACCEPTED;
+	e->seq = b->id_next++;
+	e->received_us = b->now_us;
+	v->card->orders_count++;
+	v->card->changed = CARD_CHANGED_ACTIVITY;
+	v->identities = shared;
+	v->n_identities = 2;
+	*c = (struct chain){ .id = b->id_next++,
+		.shop = &cases_shops[0],
+		.rule = SPAN("stress"),
+		.key = SPAN(""),
+		.text_hash = SPAN("0"),
+		.level = 1,
+		.started_us = b->now_us,
+		.wake_us = b->now_us,
+		.loaded = true,
+		.change = CHAIN_NEW };
+	BATCH_PUSH(&b->arena, v->chains, v->n_chains, v->cap_chains) = c;
+	stress.events++;
+}
+
+static void stress_judge(struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct visit *v = b->visits[i];
+
+		stress.busy += v->state == VISIT_BUSY;
+		if (v->state != VISIT_READY)
+			continue;
+		if (b->kind == BATCH_EVENTS)
+			stress_judge_events(b, v);
+		for (size_t k = 0; k < v->n_chains; k++)
+			if (v->chains[k]->due) {
+				v->chains[k]->change = CHAIN_ENDED;
+				v->chains[k]->state = CHAIN_DONE;
+				stress.chains_ended++;
+			}
+	}
+}
+
+static void stress_on_done(void *arg, enum store_end end, const struct err *err)
+{
+	struct stress_lane *l = arg;
+
+	if (end == STORE_REFUSED || end == STORE_LOST)
+		fail_msg("%s: %s", store_end_name(end), err->text);
+	stress.again += end == STORE_AGAIN;
+	if (end == STORE_OK && !l->saving) {
+		l->saving = true;
+		stress_judge(l->batch);
+		stress.store->ops->save(stress.store, l->number, l->batch, stress_on_done, l);
+		return;
+	}
+	cases_batch_free(l->batch);
+	stress_begin(l);
+}
+
+static void stress_begin(struct stress_lane *l)
+{
+	struct batch *b;
+
+	if (stress.begun == STRESS_BATCHES) {
+		if (--stress.running == 0)
+			loop_stop(loop);
+		return;
+	}
+	stress.begun++;
+	l->saving = false;
+	l->batch = b = cases_batch(l->number < 2 ? BATCH_EVENTS : BATCH_DUE);
+	for (int i = 0; b->kind == BATCH_EVENTS && i < STRESS_CUSTOMERS; i++)
+		if (stress_random(3) == 0)
+			cases_event(b, cases_visit(b, stress.customers[i]),
+				arena_printf(&b->arena, "stress-%d-%d", stress.begun, i), "x", 1);
+	stress.store->ops->load(stress.store, l->number, b, false, stress_on_done, l);
+}
+
+static void test_events_and_timers_never_deadlock(void **state)
+{
+	struct pg_env env = { .loop = loop,
+		.dsn = dsn,
+		.name = "nudged stress",
+		.lanes = STRESS_LANES,
+		.shops = cases_shops,
+		.n_shops = 2 };
+	char sql[200], text[40], email[40];
+	struct err err;
+	struct batch *b;
+	bool running;
+
+	(void)state;
+	stress.store = pg_open(&env);
+	for (int i = 0; i < STRESS_CUSTOMERS; i++) {
+		snprintf(email, sizeof email, "s%02d@stress", i);
+		stress.customers[i] = cases_customer(&driver, email);
+	}
+	for (int i = 0; i < STRESS_LANES; i++)
+		while (!stress.store->ops->usable(stress.store, i))
+			pump(&driver);
+	stress.running = STRESS_LANES;
+	for (int i = 0; i < STRESS_LANES; i++) {
+		stress.lanes[i].number = i;
+		stress_begin(&stress.lanes[i]);
+	}
+	while (stress.running > 0)
+		assert_true(loop_run(loop, &err));
+	do { /* what is still due */
+		b = cases_batch(BATCH_DUE);
+		assert_int_equal(cases_load(&driver, 0, b), STORE_OK);
+		stress_judge(b);
+		running = b->n_visits > 0;
+		assert_int_equal(cases_save(&driver, 0, b), STORE_OK);
+		cases_batch_free(b);
+	} while (running);
+	print_message("[  note    ] %d events, %d chains, %d busy, %d again\n", stress.events,
+		stress.chains_ended, stress.busy, stress.again);
+	assert_int_equal(stress.again, 0);
+	assert_int_equal(stress.chains_ended, stress.events);
+	snprintf(sql, sizeof sql,
+		"select sum(orders_count) from customer where email like '%%@stress'");
+	script(sql, text, sizeof text);
+	assert_int_equal(atoi(text), stress.events);
+	script("select deadlocks from pg_stat_database where datname = current_database()", text,
+		sizeof text);
+	assert_int_equal(atoi(text), 0);
+	stress.store->ops->close(stress.store);
+	pump(&driver);
+}
+
 static void test_close_answers_everything(void **state)
 {
 	struct batch *b = cases_batch(BATCH_EVENTS);
@@ -265,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_lost_connections_come_back),
 		cmocka_unit_test(test_unknown_shop_has_a_stand_in),
 		cmocka_unit_test(test_identify_by_number_follows_merges),
+		cmocka_unit_test(test_events_and_timers_never_deadlock),
 		cmocka_unit_test(test_close_answers_everything),
 	};
 	struct pg_env env = {
