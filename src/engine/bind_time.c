@@ -1,9 +1,10 @@
 /*
  * Time objects.
  *
- * A full userdata with eight bytes and a shared metatable: immutable by construction, compared and counted
- * by metamethods, so a rule writes `order.delivery_at < now() + "3d"`.  The zone is not kept in the object: it
- * is the customer's, and all times of an evaluation are shown by the same clock.
+ * A full userdata with eight bytes and a shared metatable: immutable by construction, compared and
+ * counted by metamethods, so a rule writes `order.delivery_at < now() + "3d"`.  The zone is not
+ * kept in the object: it is the customer's, and all times of an evaluation are shown by the same
+ * clock.
  *
  * Rejected: plain numbers (nobody sees what they are, and "3d" is no number), tables with fields
  * (computed even when nobody asks).

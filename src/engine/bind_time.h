@@ -3,10 +3,10 @@
 /*
  * Time objects of rules: an instant, shown in the zone of the evaluation.
  *
- * Immutable.  `t1 < t2`, `t1 == t2`, `t + "3d"`, `t - "2h"`, `t1 - t2` (seconds), `t.year .month .day .hour
- * .minute .second .weekday (1 = Monday) .yearday`, `t:format "%d.%m.%Y %H:%M"` (%Y %y %m %d %e %H %I %M
- * %S %p %j %u %w %a %b %A %B %F %T %z %%, English names), tostring: RFC 3339 with the zone's offset.
- * Days are calendar days in the zone, hours are hours (base/duration).
+ * Immutable.  `t1 < t2`, `t1 == t2`, `t + "3d"`, `t - "2h"`, `t1 - t2` (seconds), `t.year .month
+ * .day .hour .minute .second .weekday (1 = Monday) .yearday`, `t:format "%d.%m.%Y %H:%M"` (%Y %y
+ * %m %d %e %H %I %M %S %p %j %u %w %a %b %A %B %F %T %z %%, English names), tostring: RFC 3339
+ * with the zone's offset. Days are calendar days in the zone, hours are hours (base/duration).
  *
  * The zone belongs to the evaluation, not to the object: the host sets it before each resume
  * (bind_time_set_zone), and must set the same one when it replays, or `t.hour` may differ.

@@ -1,10 +1,11 @@
 /*
  * Working time.
  *
- * Everything goes over the spans of one local day after the other, each turned into instants by the zone's
- * own rules, so changes of the clocks need no case of their own.  A day without spans, or a holiday,
- * has none.  Walking day by day is fast enough: two working weeks are fourteen steps, and the end of the search
- * (ten years) is only met by a calendar in which nobody ever works.
+ * Everything goes over the spans of one local day after the other, each turned into instants by
+ * the zone's own rules, so changes of the clocks need no case of their own.  A day without spans,
+ * or a holiday, has none.  Walking day by day is fast enough: two working weeks are fourteen
+ * steps, and the end of the search (ten years) is only met by a calendar in which nobody ever
+ * works.
  */
 #include "engine/calendar.h"
 
@@ -77,7 +78,8 @@ static int64_t calendar_instant(const struct tz *zone, int64_t local_day, int mi
 	return tz_from_local(zone, &w);
 }
 
-/* The first stretch of working time that ends after at_us, cut off at it; false: none in ten years. */
+/* The first stretch of working time that ends after at_us, cut off at it; false: none in ten
+ * years. */
 static bool calendar_stretch(const struct shop_calendar *c, const struct tz *zone, int64_t at_us,
 	struct calendar_span *ret)
 {

@@ -1,29 +1,17 @@
 # src/engine: see README.md beside this file
-# rules: begin
+# the rule state: sandbox, patterns, events and times in Lua, rule files
 libnudged_a_SOURCES += \
-	src/engine/pattern.c \
-	src/engine/pattern.h \
-	src/engine/script.c \
-	src/engine/script.h \
-	src/engine/script_check.c \
-	src/engine/script_check.h \
-	src/engine/script_lib.c \
-	src/engine/script_lib.h \
-	src/engine/script_string.c \
-	src/engine/script_table.c \
-	src/engine/lua_json.c \
-	src/engine/lua_json.h \
-	src/engine/bind_time.c \
-	src/engine/bind_time.h \
-	src/engine/what.c \
-	src/engine/what.h \
-	src/engine/rules.c \
-	src/engine/rules.h \
-	src/engine/rules_read.c \
-	src/engine/rules_read.h \
-	src/engine/calendar.c \
-	src/engine/calendar.h
-# rules: end
+	src/engine/pattern.c src/engine/pattern.h \
+	src/engine/script.c src/engine/script.h \
+	src/engine/script_check.c src/engine/script_check.h \
+	src/engine/script_lib.c src/engine/script_lib.h \
+	src/engine/script_string.c src/engine/script_table.c \
+	src/engine/lua_json.c src/engine/lua_json.h \
+	src/engine/bind_time.c src/engine/bind_time.h \
+	src/engine/what.c src/engine/what.h \
+	src/engine/rules.c src/engine/rules.h \
+	src/engine/rules_read.c src/engine/rules_read.h \
+	src/engine/calendar.c src/engine/calendar.h
 libnudged_a_SOURCES += \
 	src/engine/field.c src/engine/field.h \
 	src/engine/vocabulary.c src/engine/vocabulary.h \

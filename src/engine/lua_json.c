@@ -1,14 +1,14 @@
 /*
  * Objects over JSON text.
  *
- * An object is a userdata: the text (its own copy, or a part of the object it came from, which it then
- * anchors) and a table of what was read so far.  A rule reads two or three fields of an event; so no tree is
- * built, and a type that no rule wants never comes here.  A list is filled when it is made: going over it by
- * number would otherwise scan its text again for each element.
+ * An object is a userdata: the text (its own copy, or a part of the object it came from, which it
+ * then anchors) and a table of what was read so far.  A rule reads two or three fields of an
+ * event; so no tree is built, and a type that no rule wants never comes here.  A list is filled
+ * when it is made: going over it by number would otherwise scan its text again for each element.
  *
- * Userdata and not tables, because a table would let a rule write to a field that was read already, and
- * because the text must live exactly as long as the object.  Rejected: text in the memory of the batch (one
- * forgotten reference and a rule reads freed memory).
+ * Userdata and not tables, because a table would let a rule write to a field that was read
+ * already, and because the text must live exactly as long as the object.  Rejected: text in the
+ * memory of the batch (one forgotten reference and a rule reads freed memory).
  */
 #include "engine/lua_json.h"
 
@@ -94,7 +94,8 @@ static struct luajson_object *luajson_object_at(lua_State *L, int idx)
 
 /*** making ***/
 
-/* Where an object stands: what it inherits.  owner: stack index of the object it is part of, 0: none. */
+/* Where an object stands: what it inherits.  owner: stack index of the object it is part of, 0:
+ * none. */
 struct luajson_place {
 	luajson_kind_fn *kind;
 	const void *arg;
@@ -273,7 +274,8 @@ bool luajson_text(lua_State *L, int idx, struct span *ret_json)
 
 /*** reading ***/
 
-/* Is this JSON string of the text the name?  Names without escapes, the rule, are compared as they stand. */
+/* Is this JSON string of the text the name?  Names without escapes, the rule, are compared as they
+ * stand. */
 static bool luajson_is_name(struct span key, struct span name)
 {
 	if (key.n == name.n + 2)

@@ -1,14 +1,15 @@
 /*
  * The matcher behind string.find and its kin.
  *
- * Backtracking over a pattern is exponential in the pattern and no hook of Lua interrupts it: 28 characters
- * of "a?a?...aa..." run for minutes.  Here each character looked at and each try counts as a step.  A
- * pattern is compiled first: sets become bitmaps, captures get their number, and all complaints about the
- * pattern are made before the first character is looked at.  Groups of Lua patterns are never repeated, so
- * a capture is simply overwritten on the next try, and recursion is as deep as the pattern has repeats.
+ * Backtracking over a pattern is exponential in the pattern and no hook of Lua interrupts it: 28
+ * characters of "a?a?...aa..." run for minutes.  Here each character looked at and each try counts
+ * as a step.  A pattern is compiled first: sets become bitmaps, captures get their number, and all
+ * complaints about the pattern are made before the first character is looked at.  Groups of Lua
+ * patterns are never repeated, so a capture is simply overwritten on the next try, and recursion
+ * is as deep as the pattern has repeats.
  *
- * Rejected: an automaton (back references and %b are not regular), a time limit alone (the answer would
- * depend on the machine).
+ * Rejected: an automaton (back references and %b are not regular), a time limit alone (the answer
+ * would depend on the machine).
  */
 #include "engine/pattern.h"
 

@@ -3,9 +3,10 @@
 /*
  * Lua patterns (Lua 5.4 manual, 6.4.1) with a budget: a match that takes too many steps gives up.
  *
- * A pattern is compiled into a plain struct without pointers, on the stack; nothing is allocated, nothing
- * is owned.  Pure functions on bytes.  Differences to Lua: patterns are at most PATTERN_BYTES long, and a
- * malformed one is refused even when the text would never have come to the malformed place.
+ * A pattern is compiled into a plain struct without pointers, on the stack; nothing is allocated,
+ * nothing is owned.  Pure functions on bytes.  Differences to Lua: patterns are at most
+ * PATTERN_BYTES long, and a malformed one is refused even when the text would never have come to
+ * the malformed place.
  */
 #include "base/str.h"
 
@@ -39,8 +40,8 @@ struct pattern_match {
 };
 enum pattern_result { PATTERN_FOUND, PATTERN_NONE, PATTERN_TOO_LONG };
 
-/* anchor: '^' at the beginning is one (find, match, gsub), else a character (gmatch).  False and constant
- * text in *ret_fault when it is malformed. */
+/* anchor: '^' at the beginning is one (find, match, gsub), else a character (gmatch).  False and
+ * constant text in *ret_fault when it is malformed. */
 bool pattern_compile(
 	struct pattern *p, struct span text, bool anchor, const char **ret_fault) MUST_CHECK;
 /* Matches at this place of the text only. */

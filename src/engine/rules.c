@@ -1,14 +1,14 @@
 /*
  * The rules of a set in one state.
  *
- * A bundle is loaded file by file: folders' defaults from the outside in, then the rule file, helpers when they
- * are required.  All that the loading needs to know stands in struct rules_load, which the functions `rule`,
- * `defaults` and `require` find through the registry; outside of a load they refuse.  After a file has run,
- * everything its functions hold is frozen.
+ * A bundle is loaded file by file: folders' defaults from the outside in, then the rule file,
+ * helpers when they are required.  All that the loading needs to know stands in struct rules_load,
+ * which the functions `rule`, `defaults` and `require` find through the registry; outside of a
+ * load they refuse.  After a file has run, everything its functions hold is frozen.
  *
- * The index: exact types in a map; patterns, of which there are few, in a list.  A type without pattern costs
- * one look-up.  Where patterns match, the merged list is kept by the combination of what matched, of which there
- * are few, never by type, of which a shop may invent any number.
+ * The index: exact types in a map; patterns, of which there are few, in a list.  A type without
+ * pattern costs one look-up.  Where patterns match, the merged list is kept by the combination of
+ * what matched, of which there are few, never by type, of which a shop may invent any number.
  */
 #include "engine/rules.h"
 
@@ -596,6 +596,10 @@ bool rules_load_set(struct rules *r, const struct rule_set *set, struct err *err
 	size_t i;
 
 	for (i = 0; i < set->n_texts; i++) {
+		if (set->texts[i].level > RULE_LEVEL)
+			return err_set(err,
+				"a rule text of the set is of level %d; this daemon knows up to %d",
+				set->texts[i].level, RULE_LEVEL);
 		text = rules_load_text(r, &set->texts[i], true, err);
 		if (!text)
 			return false;

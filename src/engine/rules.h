@@ -1,13 +1,15 @@
 #ifndef ENGINE_RULES_H
 #define ENGINE_RULES_H
 /*
- * The rules of a set, loaded into one script state: what each says, and which are for an event type.
+ * The rules of a set, loaded into one script state: what each says, and which are for an event
+ * type.
  *
- * Life: make a script, script_define all calls that rules may name, rules_new (adds `rule`, `on`, `defaults`,
- * `require`, times and JSON glue), rules_load_set once.  Older texts, to which chains are pinned, are loaded
- * on demand into the same state by rules_text_load; they are never subscribed.  All is freed with rules_free,
- * before the script.  A struct rule lives as long as the rules.
- * Errors name file, line, what is wrong and, where it can be told, what to write instead.
+ * Life: make a script, script_define all calls that rules may name, rules_new (adds `rule`, `on`,
+ * `defaults`, `require`, times and JSON glue), rules_load_set once.  Older texts, to which chains
+ * are pinned, are loaded on demand into the same state by rules_text_load; they are never
+ * subscribed.  All is freed with rules_free, before the script.  A struct rule lives as long as
+ * the rules. Errors name file, line, what is wrong and, where it can be told, what to write
+ * instead.
  */
 #include "base/err.h"
 #include "base/str.h"
@@ -63,8 +65,9 @@ void rules_free(struct rules *r);
 /* Loads every text of the set, in its order.  After a failure only rules_free may follow. */
 bool rules_load_set(struct rules *r, const struct rule_set *set, struct err *err) MUST_CHECK;
 
-/* Rules whose `on` holds the type or a pattern that matches it, in order of path and definition.  The list
- * is lent until rules_free (built at the first question for a type that has any; NULL, 0 otherwise). */
+/* Rules whose `on` holds the type or a pattern that matches it, in order of path and definition.
+ * The list is lent until rules_free (built at the first question for a type that has any; NULL, 0
+ * otherwise). */
 const struct rule *const *rules_subscribed(struct rules *r, struct span type, size_t *ret_n);
 /* By name, in the set; NULL: no such rule. */
 const struct rule *rules_find(const struct rules *r, struct span name);

@@ -1,8 +1,8 @@
 /*
  * The keys of a rule, one row each: name, reader, and whether a folder's defaults.lua may give it.
  *
- * What RULES.md has and this version has not is in the table too, so that a marketer reads "not available in
- * this version" and not "unknown key".
+ * What RULES.md has and this version has not is in the table too, so that a marketer reads "not
+ * available in this version" and not "unknown key".
  */
 #include "engine/rules_read.h"
 

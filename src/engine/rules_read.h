@@ -3,7 +3,8 @@
 /*
  * Reads the table of a `rule "name" { ... }` into a struct rule: the inner part of engine/rules.
  *
- * Everything may raise and runs while a file is loaded; errors begin with "file:line: rule "name": ".
+ * Everything may raise and runs while a file is loaded; errors begin with "file:line: rule "name":
+ * ".
  */
 #include "engine/rules.h"
 

@@ -1,20 +1,20 @@
 /*
  * One Lua state for rules.
  *
- * The limits hang on three things, because no single one sees everything.  The count hook looks at the
- * clock every SCRIPT_HOOK_EVERY instructions.  One instruction can be long (s .. "x", s == t): so no
- * block may be larger than SCRIPT_BLOCK_MOST, and the allocator, after each MiB handed out, arms the
- * hook for the very next instruction.  C functions are not interrupted by hooks at all: ours charge their
- * work, and look at the clock themselves.  Over the time, the hook stays armed at every instruction;
- * nothing in the sandbox can catch its error anyway.
+ * The limits hang on three things, because no single one sees everything.  The count hook looks at
+ * the clock every SCRIPT_HOOK_EVERY instructions.  One instruction can be long (s .. "x", s == t):
+ * so no block may be larger than SCRIPT_BLOCK_MOST, and the allocator, after each MiB handed out,
+ * arms the hook for the very next instruction.  C functions are not interrupted by hooks at all:
+ * ours charge their work, and look at the clock themselves.  Over the time, the hook stays armed
+ * at every instruction; nothing in the sandbox can catch its error anyway.
  *
- * An evaluation is always a coroutine, even a plain `when`: it may ask, and one way is easier to trust
- * than two.  Pushing arguments and reading results happens inside the coroutine's own protection
- * (script_enter), so that one setjmp serves all.  A finished thread is used again as it is; one that
- * was left at a yield is reset, one that failed is dropped.
+ * An evaluation is always a coroutine, even a plain `when`: it may ask, and one way is easier to
+ * trust than two.  Pushing arguments and reading results happens inside the coroutine's own
+ * protection (script_enter), so that one setjmp serves all.  A finished thread is used again as it
+ * is; one that was left at a yield is reset, one that failed is dropped.
  *
- * Rejected: lua_newstate per evaluation (34-230 us), pcall for rules with a dead flag (nobody needs it),
- * a timer signal that plants the hook (no gain measured, and a signal handler).
+ * Rejected: lua_newstate per evaluation (34-230 us), pcall for rules with a dead flag (nobody
+ * needs it), a timer signal that plants the hook (no gain measured, and a signal handler).
  */
 #include "engine/script.h"
 

@@ -3,16 +3,18 @@
 /*
  * One Lua state for rules: sandbox by allow-list, limits of memory and time, one protected door.
  *
- * What rules can name is built from empty tables, never taken from Lua's globals; text chunks only.  There
- * is nothing in it that could catch an error (no pcall), so a limit that is passed ends the evaluation.
- * Limits of an evaluation: bytes in use when it was last resumed (less what it holds itself) + eval_bytes,
- * no single block over SCRIPT_BLOCK_MOST (so strings end there), and eval_us of computing, summed over
- * its resumes.  Every C function that a rule can call charges its work with script_charge.
+ * What rules can name is built from empty tables, never taken from Lua's globals; text chunks
+ * only.  There is nothing in it that could catch an error (no pcall), so a limit that is passed
+ * ends the evaluation. Limits of an evaluation: bytes in use when it was last resumed (less what
+ * it holds itself) + eval_bytes, no single block over SCRIPT_BLOCK_MOST (so strings end there),
+ * and eval_us of computing, summed over its resumes.  Every C function that a rule can call
+ * charges its work with script_charge.
  *
- * The host touches Lua in three ways only: script_protect (one C body under protection: push, read, build),
- * script_load (a file), and a run: one evaluation in a coroutine of its own, kept in a pool.  Inside these
- * errors of Lua may jump: nothing owned (malloc, open buf) may live in a C frame across a Lua call; take
- * memory from an arena or from Lua.  C functions for rules ("binds") find their run by script_run_of.
+ * The host touches Lua in three ways only: script_protect (one C body under protection: push,
+ * read, build), script_load (a file), and a run: one evaluation in a coroutine of its own, kept in
+ * a pool.  Inside these errors of Lua may jump: nothing owned (malloc, open buf) may live in a C
+ * frame across a Lua call; take memory from an arena or from Lua.  C functions for rules ("binds")
+ * find their run by script_run_of.
  *
  * No clock of its own: ticks_us comes from outside and never reaches a rule.
  */
@@ -42,7 +44,8 @@ struct tz;
 struct script;
 struct script_run;
 
-/* A new state with the safe parts of Lua's libraries (RULES.md, Determinism).  Dies without memory. */
+/* A new state with the safe parts of Lua's libraries (RULES.md, Determinism).  Dies without
+ * memory. */
 struct script *script_new(const struct script_limits *limits);
 /* Frees the state and all runs. */
 void script_free(struct script *s);
@@ -52,7 +55,8 @@ lua_State *script_lua(const struct script *s);
 struct script *script_of(lua_State *L);
 size_t script_bytes(const struct script *s); /* in use now */
 
-/* Adds C functions to what rules can name; fns ends with {NULL,NULL}.  Before the first script_load. */
+/* Adds C functions to what rules can name; fns ends with {NULL,NULL}.  Before the first
+ * script_load. */
 void script_define(struct script *s, const luaL_Reg *fns);
 /* Gives the value on top of the stack a name for rules; pops it.  Inside script_protect. */
 void script_define_value(lua_State *L, const char *name);
@@ -60,28 +64,29 @@ void script_define_value(lua_State *L, const char *name);
 void script_set_host(struct script *s, void *host);
 void *script_host(lua_State *L);
 
-/* Working memory for C functions that may be left by a jump: it belongs to the state.  Emptied by each call;
- * so use it before calling anything else that may want it. */
+/* Working memory for C functions that may be left by a jump: it belongs to the state.  Emptied by
+ * each call; so use it before calling anything else that may want it. */
 struct arena *script_arena(lua_State *L);
 struct buf *script_buf(lua_State *L);
 /* The zone of the evaluation (engine/bind_time). */
 void script_set_zone(struct script *s, const struct tz *zone);
 const struct tz *script_zone(lua_State *L);
 
-/* The one protected door: calls body(L, ud) on the main thread with an empty stack part of its own; what
- * it leaves there is dropped.  False and the error (file and line where known) when it raised.
- * Not limited in time; limited in memory as an evaluation. */
+/* The one protected door: calls body(L, ud) on the main thread with an empty stack part of its
+ * own; what it leaves there is dropped.  False and the error (file and line where known) when it
+ * raised. Not limited in time; limited in memory as an evaluation. */
 typedef void script_body(lua_State *L, void *ud);
 bool script_protect(struct script *s, script_body *body, void *ud, struct err *err) MUST_CHECK;
 
-/* Compiles a file in an environment of its own (chunk name "@name", so errors say name:line) and refuses
- * functions that assign a local of the file.  Leaves the function on the stack; for use inside a body or
- * bind; raises on errors. */
+/* Compiles a file in an environment of its own (chunk name "@name", so errors say name:line) and
+ * refuses functions that assign a local of the file.  Leaves the function on the stack; for use
+ * inside a body or bind; raises on errors. */
 void script_compile(lua_State *L, const char *name, struct span text);
 /* Compiles and runs a file, with the time limit of an evaluation.  what it returns is dropped. */
 bool script_load(struct script *s, const char *name, struct span text, struct err *err) MUST_CHECK;
-/* For functions that outlive the loading (those of rules): freezes all tables that they hold, deeply, and
- * raises when one of them could change what it holds.  The value at idx stays where it is. */
+/* For functions that outlive the loading (those of rules): freezes all tables that they hold,
+ * deeply, and raises when one of them could change what it holds.  The value at idx stays where it
+ * is. */
 void script_freeze(lua_State *L, int idx);
 /* Pushes the table that holds the contents of the table at idx: itself, or what a frozen one hides.
  * For lua_next, lua_rawget, lua_rawlen.  False and nothing pushed when it is no table. */
@@ -95,16 +100,19 @@ enum script_result {
 	SCRIPT_ERROR, /* err says why, with file and line; everything of it is dropped */
 };
 
-/* Pushes a function and its arguments on L, in the run's own protection; returns the number of arguments. */
+/* Pushes a function and its arguments on L, in the run's own protection; returns the number of
+ * arguments. */
 typedef int script_push_fn(lua_State *L, void *ud);
 /* Reads the results of the function: the n values on top of L.  In the run's own protection. */
 typedef void script_done_fn(lua_State *L, int n, void *ud);
 
-/* Takes an evaluation from the pool.  ctx: what its binds work on (script_run_ctx).  `done` may be NULL. */
+/* Takes an evaluation from the pool.  ctx: what its binds work on (script_run_ctx).  `done` may be
+ * NULL. */
 struct script_run *script_run_start(
 	struct script *s, script_push_fn *push, script_done_fn *done, void *ud, void *ctx);
 /* Goes on until the end, a yield or an error.  The first call starts it.  A bind yields by
- * lua_yieldk(L, 0, 0, k); its k is called at the next resume and pushes the answer (it finds its ctx). */
+ * lua_yieldk(L, 0, 0, k); its k is called at the next resume and pushes the answer (it finds its
+ * ctx). */
 enum script_result script_run_resume(struct script_run *run, struct err *err) MUST_CHECK;
 /* Stops it wherever it stands and gives it back to the pool. */
 void script_run_end(struct script_run *run);
@@ -116,9 +124,10 @@ bool script_run_hit_limit(const struct script_run *run);
 
 /*** for C functions that rules can call ***/
 
-/* Adds work (about a nanosecond each); looks at the clock now and then and raises when the time is over. */
+/* Adds work (about a nanosecond each); looks at the clock now and then and raises when the time is
+ * over. */
 void script_charge(lua_State *L, size_t units);
-/* "file:line" of the Lua code that called, as err texts have it; "" when unknown.  Cut to n bytes. */
+/* "file:line" of the Lua code that called, "" when unknown.  Cut to n bytes. */
 void script_where(lua_State *L, char *ret, size_t n);
 
 #endif

@@ -1,14 +1,16 @@
 /*
- * A reader of Lua 5.4's dump format (ldump.c, lopcodes.h of Lua 5.4), as far as it needs to be read.
+ * A reader of Lua 5.4's dump format (ldump.c, lopcodes.h of Lua 5.4), as far as it needs to be
+ * read.
  *
- * The instruction SETUPVAL A B assigns upvalue B of its function.  Where that upvalue comes from stands in
- * the upvalue descriptions: from a register of the enclosing function (in_stack), or from an upvalue of it,
- * which is followed outwards until it ends in the outermost function given.  Descriptions of a function stand
- * before the functions inside it, names and lines behind them: so a function is looked through after all
- * of it was read.
+ * The instruction SETUPVAL A B assigns upvalue B of its function.  Where that upvalue comes from
+ * stands in the upvalue descriptions: from a register of the enclosing function (in_stack), or
+ * from an upvalue of it, which is followed outwards until it ends in the outermost function given.
+ * Descriptions of a function stand before the functions inside it, names and lines behind them: so
+ * a function is looked through after all of it was read.
  *
- * The parser asks Lua for the text of a dump instead of including its private headers; another format is
- * told apart by the header of the dump, and a test compares the answers with programs whose answer is known.
+ * The parser asks Lua for the text of a dump instead of including its private headers; another
+ * format is told apart by the header of the dump, and a test compares the answers with programs
+ * whose answer is known.
  */
 #include "engine/script_check.h"
 

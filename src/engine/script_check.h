@@ -3,9 +3,10 @@
 /*
  * Finds assignments to variables that outlive a call: reads a function as Lua 5.4 dumps it.
  *
- * Pure, on bytes.  A function is given with all functions inside it.  Two questions: do functions inside
- * assign a local of it (for the main chunk of a file: a local of the file), and is one of its own upvalues
- * assigned, by itself or from inside (for a function that is kept: a variable that outlives its calls).
+ * Pure, on bytes.  A function is given with all functions inside it.  Two questions: do functions
+ * inside assign a local of it (for the main chunk of a file: a local of the file), and is one of
+ * its own upvalues assigned, by itself or from inside (for a function that is kept: a variable
+ * that outlives its calls).
  */
 #include "base/str.h"
 

@@ -1,19 +1,21 @@
 /*
  * The names that rules can use: base functions, frozen tables, environments.
  *
- * Two tables stand behind each file.  `names` holds everything; each file's environment is an empty table
- * whose metatable reads from names and refuses to write; names itself answers unknown keys with an
- * error and the likely right word.  So an undefined name is found where it is used, not as a nil later.
+ * Two tables stand behind each file.  `names` holds everything; each file's environment is an
+ * empty table whose metatable reads from names and refuses to write; names itself answers unknown
+ * keys with an error and the likely right word.  So an undefined name is found where it is used,
+ * not as a nil later.
  *
- * Frozen tables: the contents move to a second table that only the metatable knows (__index), so reading
- * stays a matter of the VM (no C call), `#`, ipairs and our own pairs see through it, and whoever holds the
- * table sees the frozen one, wherever he got it from.  Rejected: a proxy in place of the table (every
- * upvalue, field and local would have to be found), checking writes by a hook.
+ * Frozen tables: the contents move to a second table that only the metatable knows (__index), so
+ * reading stays a matter of the VM (no C call), `#`, ipairs and our own pairs see through it, and
+ * whoever holds the table sees the frozen one, wherever he got it from.  Rejected: a proxy in
+ * place of the table (every upvalue, field and local would have to be found), checking writes by a
+ * hook.
  *
- * What can change between two evaluations must be found at load, since it would make chains depend on what
- * else the process has run: script_freeze walks from the functions of a rule through all upvalues and
- * tables, freezes the tables, refuses functions that assign an upvalue that outlives them
- * (engine/script_check) and iterators, which hold a position.
+ * What can change between two evaluations must be found at load, since it would make chains depend
+ * on what else the process has run: script_freeze walks from the functions of a rule through all
+ * upvalues and tables, freezes the tables, refuses functions that assign an upvalue that outlives
+ * them (engine/script_check) and iterators, which hold a position.
  */
 #include "engine/script_lib.h"
 
@@ -515,7 +517,7 @@ void script_define(struct script *s, const luaL_Reg *fns)
 	}
 }
 
-/* Copies a name from the library table on top of the stack into the table below it, frozen or not. */
+/* Copies names from the library table on top of the stack into the table below it. */
 static void script_copy(lua_State *L, const char *const *names, lua_CFunction wrap)
 {
 	for (; *names; names++) {

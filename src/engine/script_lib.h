@@ -1,7 +1,8 @@
 #ifndef ENGINE_SCRIPT_LIB_H
 #define ENGINE_SCRIPT_LIB_H
 /*
- * What rules can name, besides the calls of the host: the inner parts of engine/script, for its own files only.
+ * What rules can name, besides the calls of the host: the inner parts of engine/script, for its
+ * own files only.
  *
  * Everything may raise and runs inside script's protection.
  */
@@ -24,8 +25,8 @@ void script_table_open(lua_State *L);
 /* Makes the table at idx read-only, without what it holds. */
 void script_freeze_table(lua_State *L, int idx);
 bool script_is_frozen(lua_State *L, int idx);
-/* Pushes a list of the keys of the table at idx (its contents, raw): numbers ascending, then text by bytes,
- * then false, true.  Other keys raise. */
+/* Pushes a list of the keys of the table at idx (its contents, raw): numbers ascending, then text
+ * by bytes, then false, true.  Other keys raise. */
 void script_push_sorted_keys(lua_State *L, int idx);
 /* A C function that holds a position (pairs, gmatch) and must not be kept by a file. */
 bool script_is_iterator(lua_State *L, int idx);

@@ -1,8 +1,9 @@
 /*
  * string.* for rules: what can take long is ours (engine/pattern), what can not is Lua's own.
  *
- * Results are bounded by the largest block (SCRIPT_BLOCK_MOST), patterns by their steps, everything linear
- * is charged.  Nothing here shows an address: %p is refused, and %s takes only what tostring takes.
+ * Results are bounded by the largest block (SCRIPT_BLOCK_MOST), patterns by their steps,
+ * everything linear is charged.  Nothing here shows an address: %p is refused, and %s takes only
+ * what tostring takes.
  */
 #include "engine/pattern.h"
 #include "engine/script.h"
@@ -332,7 +333,8 @@ static int l_string_rep(lua_State *L)
 	return 1;
 }
 
-/* Looks through the format first: no addresses, no values without a fixed text.  Upvalue: Lua's own. */
+/* Looks through the format first: no addresses, no values without a fixed text.  Upvalue: Lua's
+ * own. */
 static int l_string_format(lua_State *L)
 {
 	struct span f = string_arg(L, 1);

@@ -1,9 +1,9 @@
 /*
  * table.* for rules: Lua's functions again, with their work charged, since no hook interrupts them.
  *
- * Reading takes every list (tables, frozen ones, lists of an event); writing only plain tables.  sort is a merge
- * sort in a table of its own: stable, so the result is fixed, safe against comparisons that contradict
- * themselves, and the list is untouched when one fails.
+ * Reading takes every list (tables, frozen ones, lists of an event); writing only plain tables.
+ * sort is a merge sort in a table of its own: stable, so the result is fixed, safe against
+ * comparisons that contradict themselves, and the list is untouched when one fails.
  */
 #include "engine/script.h"
 #include "engine/script_lib.h"

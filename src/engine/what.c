@@ -1,10 +1,11 @@
 /*
  * What a rule starts with, ends with or waits for.
  *
- * In memory a list of plain terms, in rows their JSON; filters stay JSON text in both, and are matched JSON
- * against JSON without Lua: so exits of a chain can be checked by an engine that has never loaded its rule.
- * A wrong filter word would silently never match, so event types are compared with the catalogue when they
- * are read: one letter off a known one is taken for a mistake, everything else for the shop's own.
+ * In memory a list of plain terms, in rows their JSON; filters stay JSON text in both, and are
+ * matched JSON against JSON without Lua: so exits of a chain can be checked by an engine that has
+ * never loaded its rule. A wrong filter word would silently never match, so event types are
+ * compared with the catalogue when they are read: one letter off a known one is taken for a
+ * mistake, everything else for the shop's own.
  */
 #include "engine/what.h"
 

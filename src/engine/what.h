@@ -3,14 +3,16 @@
 /*
  * The *what* grammar: what a rule starts with, ends with or waits for.
  *
- * In Lua: "order.placed", "order.*", "*", on("x", { filter }), a handle `m`, an outcome `m.clicked`, or a list
- * of these (whichever is first).  Here: plain data in an arena.  As JSON (chain.exits, waits in histories)
- * a list of terms:  [{"type":"order.*"},{"type":"x","filter":{...}},{"message":17,"outcome":"clicked"},{"task":5}]
+ * In Lua: "order.placed", "order.*", "*", on("x", { filter }), a handle `m`, an outcome
+ * `m.clicked`, or a list of these (whichever is first).  Here: plain data in an arena.  As JSON
+ * (chain.exits, waits in histories) a list of terms:
+ * [{"type":"order.*"},{"type":"x","filter":{...}},{"message":17,"outcome":"clicked"},{"task":5}]
  *
- * A filter is JSON: {"status":["new","ready"],"total":{"min":100,"max":200},"shipping":{"country":"DE"}}.
- * A plain value must be equal (text and number of the same spelling are), a list: any of, {min,max}: within
- * both ends, as numbers or times; another object: its fields, nested; "shipping.country" is the same.  Where
- * the event has a list, one element that matches is enough.
+ * A filter is JSON:
+ * {"status":["new","ready"],"total":{"min":100,"max":200},"shipping":{"country":"DE"}}. A plain
+ * value must be equal (text and number of the same spelling are), a list: any of, {min,max}:
+ * within both ends, as numbers or times; another object: its fields, nested; "shipping.country" is
+ * the same.  Where the event has a list, one element that matches is enough.
  *
  * Handles are made by the binds with what_push_handle: userdata whose fields are its outcomes.
  */
@@ -43,8 +45,8 @@ struct what { /* n == 0: nothing, never matches */
 	unsigned n;
 };
 
-/* Reads the value at idx.  handles: outcomes are allowed (wait), else they are an error.  Everything is
- * copied to the arena.  May raise for memory only. */
+/* Reads the value at idx.  handles: outcomes are allowed (wait), else they are an error.
+ * Everything is copied to the arena.  May raise for memory only. */
 bool what_read(lua_State *L, int idx, bool handles, struct arena *a, struct what *ret,
 	struct err *err) MUST_CHECK;
 /* The first term that the event matches, or -1.  data: checked JSON object.
@@ -62,8 +64,9 @@ bool what_parse(struct span json, struct arena *a, struct what *ret, struct err 
 
 /* Registers metatables and the function `on`; once per state. */
 void what_open(lua_State *L);
-/* Pushes the handle of a message or task.  Its fields are its outcomes (message: sent delivered opened clicked
- * replied failed; task: taken done overdue); other fields are errors with the likely right one. */
+/* Pushes the handle of a message or task.  Its fields are its outcomes (message: sent delivered
+ * opened clicked replied failed; task: taken done overdue); other fields are errors with the
+ * likely right one. */
 void what_push_handle(lua_State *L, enum what_object object, int64_t id);
 /* The value at idx is a handle or an outcome of one. */
 bool what_is_handle(lua_State *L, int idx, struct what_term *ret);
