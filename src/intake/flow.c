@@ -31,7 +31,8 @@ void flow_limits_default(struct flow_limits *ret)
 		.due = 200,
 		.catch_up = 2000,
 		.late_us = 2000000,
-		.poll_us = 500000 };
+		.poll_us = 500000,
+		.skew_us = 2000000 };
 }
 
 int64_t flow_boot_us(const struct flow *f)

@@ -46,6 +46,7 @@ struct flow_limits {
 	unsigned catch_up;   /* overdue chains per second over all engines: 2,000 */
 	int64_t late_us;     /* a ticket not settled after this is answered `late`: 2 s */
 	int64_t poll_us;     /* longest sleep between looks for due work: 500 ms */
+	int64_t skew_us; /* our clock and the database's differ by more: no due work (P13): 2 s */
 };
 void flow_limits_default(struct flow_limits *ret);
 
@@ -83,6 +84,8 @@ struct flow_stats {
 		retries, lost;
 	size_t queued, queued_bytes;
 	int64_t oldest_due_us; /* lag of the oldest due chain seen at the last poll, 0: none */
+	int64_t skew_us;       /* our clock less the database's, at the last load */
+	bool skewed;           /* by more than the limit: timers and deadlines pause */
 };
 void flow_stats(const struct flow *f, struct flow_stats *ret);
 

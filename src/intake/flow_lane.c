@@ -433,6 +433,24 @@ static void lane_judge(struct flow_lane *l)
 	}
 }
 
+/* Clocks that disagree pause timers and deadlines, not events; says so when it begins and when it ends. */
+static bool lane_is_skewed(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	int64_t skew_us = f->host.wall_us(f->host.arg) - l->batch.now_us;
+	bool skewed = skew_us > f->limits.skew_us || skew_us < -f->limits.skew_us;
+
+	f->stats.skew_us = skew_us;
+	if (skewed && !f->stats.skewed)
+		log_error(&l->lc,
+			"this host's clock is %+.1f s off the database's: timers and deadlines pause",
+			(double)skew_us / 1e6);
+	else if (!skewed && f->stats.skewed)
+		log_notice(&l->lc, "this host's clock and the database's agree again");
+	f->stats.skewed = skewed;
+	return skewed;
+}
+
 static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 {
 	struct flow_lane *l = arg;
@@ -453,6 +471,11 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 			f->due_us = 0;
 		lane_return_all(l);
 		b->n_visits = b->n_aside = 0;
+		lane_enter(l, LANE_ABANDON);
+		return;
+	}
+	if (lane_is_skewed(l) && b->kind == BATCH_DUE) {
+		f->due_us = l->loaded_us + f->limits.poll_us;
 		lane_enter(l, LANE_ABANDON);
 		return;
 	}

@@ -504,6 +504,35 @@ static void test_inbox_rows_are_judged_when_due(void **state)
 	assert_true(span_starts(mem_tables(store)->events[1]->id, "inbox:"));
 }
 
+/* P13: clocks that disagree pause timers, not events. */
+static void test_clocks_that_disagree_pause_due_work(void **state)
+{
+	struct post p = { .done = 0 }, q = { .done = 0 };
+	struct flow_stats stats;
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	pump();
+	mem_inbox(store, p.events[0].customer, &shop, "message.sent",
+		SPAN("{\"message_id\":\"5\"}"), now_us);
+	now_us += 3000000; /* ours runs ahead of the store's */
+	pump();
+	flow_stats(flow, &stats);
+	assert_true(stats.skewed);
+	assert_int_equal(mem_tables(store)->n_inbox, 1);
+	post_add(&q, "2", "anna", 1);
+	post_send(&q);
+	pump();
+	assert_int_equal(q.events[0].status, EVENT_ACCEPTED);
+	mem_set_now(store, now_us);
+	now_us += 500000;
+	pump();
+	flow_stats(flow, &stats);
+	assert_false(stats.skewed);
+	assert_int_equal(mem_tables(store)->n_inbox, 0);
+}
+
 static void test_there_is_a_limit_to_what_waits(void **state)
 {
 	(void)state;
@@ -533,6 +562,7 @@ int main(void)
 		FLOW_TEST(test_quarantined_on_arrival_is_kept),
 		FLOW_TEST(test_another_rule_set_is_read_before_the_next_batch),
 		FLOW_TEST(test_inbox_rows_are_judged_when_due),
+		FLOW_TEST(test_clocks_that_disagree_pause_due_work),
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
 	};
 
