@@ -21,11 +21,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <libpq-fe.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_FILES_MOST = 1000, SCHEMA_LOCK = 1853187431 /* "nudg" */ };
+enum { SCHEMA_LOCK = 1853187431 /* "nudg" */, KEEPER_PRUNED = SQL_COUNT };
 static const int64_t SCHEMA_PERIOD_US = 3600000000;
 static const int64_t SCHEMA_RETRY_US = 60000000;
 
@@ -171,7 +172,7 @@ bool schema_migrate(const char *dsn, const char *dir, void (*say)(void *arg, con
 
 /*** the keeper ***/
 
-enum keeper_step { KEEPER_REST, KEEPER_AHEAD, KEEPER_OLD, KEEPER_DETACH };
+enum keeper_step { KEEPER_REST, KEEPER_AHEAD, KEEPER_OLD, KEEPER_DETACH, KEEPER_PRUNE };
 
 struct schema_keeper {
 	struct loop *loop;
@@ -179,12 +180,29 @@ struct schema_keeper {
 	struct db_conn *db;
 	struct loop_timer *timer;
 	enum keeper_step step;
-	char *keep_events, *keep_chains;
+	struct schema_keep keep;
 	int64_t made, until_us;
-	char **todo; /* statements, taken from the end */
+	size_t prune;  /* row of keeper_prunes that is at work */
+	size_t pruned; /* rows that its last statement deleted */
+	char **todo;   /* statements, taken from the end */
 	size_t n_todo, cap_todo;
 	struct bind bind;
 };
+
+/* Tables that are not partitioned, and how long their rows stay. */
+static const struct {
+	enum sql_id sql;
+	size_t months; /* offset in struct schema_keep */
+} keeper_prunes[] = {
+	{ SQL_PRUNE_MESSAGE, offsetof(struct schema_keep, messages) },
+	{ SQL_PRUNE_TASK, offsetof(struct schema_keep, tasks) },
+	{ SQL_PRUNE_QUARANTINE, offsetof(struct schema_keep, quarantine) },
+	{ SQL_PRUNE_CONFLICT, offsetof(struct schema_keep, quarantine) },
+	{ SQL_PRUNE_AUDIT, offsetof(struct schema_keep, audit) },
+	{ SQL_PRUNE_CONSENT, offsetof(struct schema_keep, consent_log) },
+	{ SQL_PRUNE_FAULT, offsetof(struct schema_keep, quarantine) },
+};
+enum { KEEPER_PRUNES = sizeof keeper_prunes / sizeof *keeper_prunes };
 
 static void keeper_enter(struct schema_keeper *k, enum keeper_step to);
 
@@ -192,10 +210,11 @@ static void keeper_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
 {
 	struct schema_keeper *k = arg;
 
-	if (tag == SQL_PARTITIONS_AHEAD)
-		k->made = db_rows_i64(rows, 0, 0);
-	else
-		k->until_us = db_rows_time(rows, 0, 0);
+	switch ((int)tag) {
+	case SQL_PARTITIONS_AHEAD: k->made = db_rows_i64(rows, 0, 0); break;
+	case SQL_PARTITIONS_UNTIL: k->until_us = db_rows_time(rows, 0, 0); break;
+	case KEEPER_PRUNED: k->pruned = db_rows_count(rows); break;
+	}
 }
 
 static void keeper_push(struct schema_keeper *k, char *sql)
@@ -242,6 +261,13 @@ static void keeper_on_end(void *arg, const struct db_end *end)
 		break;
 	case KEEPER_OLD:
 	case KEEPER_DETACH: keeper_enter(k, KEEPER_DETACH); break;
+	case KEEPER_PRUNE:
+		if (k->pruned > 0)
+			log_info(&k->lc, "%s: %zu rows",
+				sql_table[keeper_prunes[k->prune].sql].name, k->pruned);
+		k->prune += k->pruned < SQL_PRUNE_ROWS;
+		keeper_enter(k, KEEPER_PRUNE);
+		break;
 	case KEEPER_REST: break;
 	}
 }
@@ -251,8 +277,8 @@ static void keeper_detach(struct schema_keeper *k)
 	char *sql;
 
 	if (k->n_todo == 0) {
-		keeper_enter(k, KEEPER_REST);
-		loop_timer_in(k->timer, SCHEMA_PERIOD_US);
+		k->prune = 0;
+		keeper_enter(k, KEEPER_PRUNE);
 		return;
 	}
 	sql = k->todo[--k->n_todo];
@@ -260,6 +286,34 @@ static void keeper_detach(struct schema_keeper *k)
 	db_send_text(k->db, sql);
 	db_sync(k->db, keeper_on_end, k);
 	free(sql);
+}
+
+/* Deletes the next portion of what is too old; after the last table there is rest for an hour. */
+static void keeper_prune(struct schema_keeper *k)
+{
+	int months = 0;
+
+	for (; k->prune < KEEPER_PRUNES && months == 0; k->prune += months == 0)
+		memcpy(&months, (const char *)&k->keep + keeper_prunes[k->prune].months,
+			sizeof months);
+	if (months == 0) {
+		keeper_enter(k, KEEPER_REST);
+		loop_timer_in(k->timer, SCHEMA_PERIOD_US);
+		return;
+	}
+	bind_begin(&k->bind, keeper_prunes[k->prune].sql);
+	bind_int(&k->bind, 0, months);
+	db_send(k->db, &k->bind, keeper_on_rows, k, KEEPER_PRUNED);
+	db_sync(k->db, keeper_on_end, k);
+}
+
+/* How long, as SQL wants it; NULL: for ever. */
+static void keeper_bind_months(struct bind *b, unsigned i, int months)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%d months", months);
+	bind_text(b, i, span_of(months > 0 ? text : NULL));
 }
 
 static void keeper_enter(struct schema_keeper *k, enum keeper_step to)
@@ -277,12 +331,13 @@ static void keeper_enter(struct schema_keeper *k, enum keeper_step to)
 		break;
 	case KEEPER_OLD:
 		bind_begin(&k->bind, SQL_PARTITIONS_OLD);
-		bind_text(&k->bind, 0, span_of(k->keep_events));
-		bind_text(&k->bind, 1, span_of(k->keep_chains));
+		keeper_bind_months(&k->bind, 0, k->keep.events);
+		keeper_bind_months(&k->bind, 1, k->keep.chain_log);
 		db_send(k->db, &k->bind, keeper_on_old, k, 0);
 		db_sync(k->db, keeper_on_end, k);
 		break;
 	case KEEPER_DETACH: keeper_detach(k); break;
+	case KEEPER_PRUNE: keeper_prune(k); break;
 	}
 }
 
@@ -317,8 +372,7 @@ struct schema_keeper *schema_keeper_open(
 
 	k->loop = loop;
 	k->lc.room = "schema";
-	k->keep_events = keep->events ? xstrdup(keep->events) : NULL;
-	k->keep_chains = keep->chains ? xstrdup(keep->chains) : NULL;
+	k->keep = *keep;
 	k->timer = loop_timer_open(loop, keeper_on_timer, k);
 	k->db = db_open(loop, &env);
 	return k;
@@ -327,6 +381,11 @@ struct schema_keeper *schema_keeper_open(
 int64_t schema_keeper_until_us(const struct schema_keeper *k)
 {
 	return k->until_us;
+}
+
+void schema_keeper_set(struct schema_keeper *k, const struct schema_keep *keep)
+{
+	k->keep = *keep;
 }
 
 static void keeper_free(void *p)
@@ -343,8 +402,6 @@ void schema_keeper_close(struct schema_keeper *k)
 	while (k->n_todo > 0)
 		free(k->todo[--k->n_todo]);
 	free(k->todo);
-	free(k->keep_events);
-	free(k->keep_chains);
 	bind_fini(&k->bind);
 	loop_defer_free(k->loop, k, keeper_free);
 }

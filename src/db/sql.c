@@ -57,6 +57,8 @@
 #define CHAIN_LIVE_DUE "h.wake_at is not null and h.state in ('waiting', 'settling', 'queued')"
 #define TASK_LIVE_DUE "k.deadline is not null and not k.overdue and k.state in ('open', 'taken')"
 
+#define OLDER_THAN "now() - make_interval(months => $1)"
+
 /* Types: exact ones in an array, beginnings of patterns in another. */
 #define QUERY_WHERE                                                                                                   \
 	"where e.customer = $1 and e.seq < $2 "                                                                       \
@@ -469,4 +471,35 @@ const struct sql sql_table[SQL_COUNT] = {
 		false },
 	[SQL_PARTITIONS_OLD] = { "partitions_old", "ss",
 		"select parent, name, todo from partitions_old($1, $2)", SQL_KEEPER, false },
+	/* only the oldest rows are looked at: what is open among them stays and costs a look per hour */
+	[SQL_PRUNE_MESSAGE] = { "prune_message", "n",
+		"delete from message where id in (select o.id from (select id, created, state "
+		"from message order by id limit 5000) o where o.created < " OLDER_THAN
+		" and o.state not in ('ready', 'sending', 'in_doubt'))",
+		SQL_KEEPER, false },
+	[SQL_PRUNE_TASK] = { "prune_task", "n",
+		"delete from task where id in (select o.id from (select id, created, state "
+		"from task order by id limit 5000) o where o.created < " OLDER_THAN
+		" and o.state not in ('open', 'taken'))",
+		SQL_KEEPER, false },
+	[SQL_PRUNE_QUARANTINE] = { "prune_quarantine", "n",
+		"delete from quarantine where n in (select n from quarantine where received < " OLDER_THAN
+		" order by received limit 5000)",
+		SQL_KEEPER, false },
+	[SQL_PRUNE_CONFLICT] = { "prune_conflict", "n",
+		"delete from conflict where ctid = any(array(select ctid from conflict "
+		"where received < " OLDER_THAN " order by received limit 5000))",
+		SQL_KEEPER, false },
+	[SQL_PRUNE_AUDIT] = { "prune_audit", "n",
+		"delete from audit where n in (select o.n from (select n, at from audit "
+		"order by n limit 5000) o where o.at < " OLDER_THAN ")",
+		SQL_KEEPER, false },
+	[SQL_PRUNE_CONSENT] = { "prune_consent", "n",
+		"delete from consent_log where ctid = any(array(select ctid from consent_log "
+		"where at < " OLDER_THAN " limit 5000))",
+		SQL_KEEPER, false },
+	[SQL_PRUNE_FAULT] = { "prune_fault", "n",
+		"delete from rule_fault where n in (select o.n from (select n, at from rule_fault "
+		"order by n limit 5000) o where o.at < " OLDER_THAN ")",
+		SQL_KEEPER, false },
 };

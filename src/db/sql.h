@@ -11,7 +11,10 @@
  */
 #include <stdbool.h>
 
-enum { SQL_SCHEMA_VERSION = 3 }; /* the newest file in sql/ that this program knows */
+enum {
+	SQL_SCHEMA_VERSION = 3, /* the newest file in sql/ that this program knows */
+	SQL_PRUNE_ROWS = 5000
+};
 
 enum sql_id {
 	/* transactions */
@@ -97,10 +100,17 @@ enum sql_id {
 	SQL_SWITCHES_PAIRS,
 	SQL_STRIKE,
 	SQL_INBOX_ADD,
-	/* partitions */
+	/* what is kept how long; each prune deletes at most SQL_PRUNE_ROWS, the oldest first */
 	SQL_PARTITIONS_AHEAD,
 	SQL_PARTITIONS_UNTIL,
 	SQL_PARTITIONS_OLD,
+	SQL_PRUNE_MESSAGE,
+	SQL_PRUNE_TASK,
+	SQL_PRUNE_QUARANTINE,
+	SQL_PRUNE_CONFLICT,
+	SQL_PRUNE_AUDIT,
+	SQL_PRUNE_CONSENT,
+	SQL_PRUNE_FAULT,
 	SQL_COUNT
 };
 

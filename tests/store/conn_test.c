@@ -289,12 +289,17 @@ static void test_binary_arrays_go_and_come(void **state)
 
 static void test_keeper_makes_and_drops(void **state)
 {
-	struct schema_keep keep = { .events = "10 days", .chains = NULL };
+	struct schema_keep keep = { .events = 1, .quarantine = 2, .messages = 2 };
 	struct schema_keeper *k;
 
 	(void)state;
 	script("select nudged.partition_make('event', '2020-01-01 00:00:00+00'); "
-	       "select nudged.partition_make('chain_log', '2020-01-01 00:00:00+00')");
+	       "select nudged.partition_make('chain_log', '2020-01-01 00:00:00+00'); "
+	       "insert into nudged.quarantine (store, received, reason, data, content) select 'n', "
+	       "now() - g * interval '1 month', 'x', '', gen_random_uuid() from generate_series(1, 4) g; "
+	       "insert into nudged.message (id, customer, store, rule, channel, class, created, due, state) "
+	       "select g, 1, 'n', 'r', 'email', 'bulk', now() - interval '1 year', now(), "
+	       "case g when 1 then 'ready' else 'sent' end from generate_series(1, 3) g");
 	k = schema_keeper_open(loop, dsn, &keep);
 	for (int i = 0; i < 100; i++) {
 		struct err err;
@@ -306,8 +311,10 @@ static void test_keeper_makes_and_drops(void **state)
 		loop_timer_in(t, 50000);
 		assert_true(loop_run(loop, &err));
 		loop_timer_close(t);
-		assert_true(block_script(
-			b, "select from pg_class where relname = 'event_2020_01'", &rows, &err));
+		assert_true(block_script(b,
+			"select from pg_class where relname = 'event_2020_01' union all "
+			"select from nudged.quarantine where received < now() - interval '70 days'",
+			&rows, &err));
 		gone = db_rows_count(rows) == 0;
 		block_rows_free(rows);
 		block_close(b);
