@@ -423,11 +423,11 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_SET_WRITE_TEXTS] = { "set_write_texts", "SNSS",
 		"insert into rule_text (hash, level, path, bundle) select * from "
 		"unnest($1::text[], $2::int[], $3::text[], $4::text[]) order by 1 on conflict do nothing",
-		SQL_LANE, false },
+		SQL_LANE | SQL_TOOL, false },
 	[SQL_SET_WRITE_TEMPLATES] = { "set_write_templates", "SS",
 		"insert into template_text (hash, body) select * from unnest($1::text[], $2::text[]) "
 		"order by 1 on conflict do nothing",
-		SQL_LANE, false },
+		SQL_LANE | SQL_TOOL, false },
 	[SQL_SET_WRITE] = { "set_write", "sssSNSSS",
 		"with s as (insert into rule_set (id, hash, by, host) "
 		"values (nextval('rule_set_no'), $1, $2, $3) returning id), "
@@ -437,7 +437,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		"u.name, u.lang, u.hash from s, unnest($6::text[], $7::text[], $8::text[]) "
 		"with ordinality u(name, lang, hash, n)), "
 		"c as (update current set set_id = s.id from s) select id from s",
-		SQL_LANE, true },
+		SQL_LANE | SQL_TOOL, true },
 	[SQL_SWITCHES_VERSION] = { "switches_version", "", "select switches_version from current",
 		SQL_LANE, false },
 	[SQL_SWITCHES_RULES] = { "switches_rules", "",
@@ -502,4 +502,136 @@ const struct sql sql_table[SQL_COUNT] = {
 		"delete from rule_fault where n in (select o.n from (select n, at from rule_fault "
 		"order by n limit 5000) o where o.at < " OLDER_THAN ")",
 		SQL_KEEPER, false },
+
+	/*** nudgectl and the checker ***/
+	/* who moves it next waits here: numbers of sets rise in the order of activation */
+	[SQL_CURRENT_LOCK] = { "current_lock", "", "select from current for no key update",
+		SQL_TOOL, false },
+	[SQL_SET_IS] = { "set_is", "",
+		"select c.set_id, s.hash, s.host, s.by, s.activated from current c "
+		"left join rule_set s on s.id = c.set_id",
+		SQL_TOOL, false },
+	[SQL_SET_OF_HOST] = { "set_of_host", "s",
+		"select id, hash from rule_set where host = $1 order by id desc limit 1", SQL_TOOL,
+		false },
+	[SQL_AUDIT_ADD] = { "audit_add", "ssssj",
+		"insert into audit (by, host, action, object, detail) values ($1, $2, $3, $4, $5)",
+		SQL_TOOL, false },
+	[SQL_PAUSE_ADD] = { "pause_add", "sss",
+		"insert into pause (scope, by, reason) values ($1, $2, $3) on conflict do nothing",
+		SQL_TOOL, false },
+	[SQL_PAUSE_END] = { "pause_end", "s", "delete from pause where scope = $1 returning at",
+		SQL_TOOL, false },
+	[SQL_PAUSE_LIST] = { "pause_list", "",
+		"select scope, by, reason, at from pause order by at", SQL_TOOL, false },
+	/* What waits for a channel ($2) or a rule ($3), NULL: any, due until $1: first its customers,
+	 * those that nobody holds, then the messages of exactly these. */
+	[SQL_WAITING_LOCK] = { "waiting_lock", "tss",
+		"select c.id from message m join customer c on c.id = m.customer "
+		"where m.state = 'ready' and m.due <= $1 and ($2 is null or m.channel = $2) "
+		"and ($3 is null or m.rule = $3) order by m.id limit 500 "
+		"for no key update of c skip locked",
+		SQL_TOOL, false },
+	/* $5: the new state, $6: its code; the chains that wrote them hear of it as of any failure.  Gives
+	 * how many there were, and whether customers that were not locked have some, too. */
+	[SQL_WAITING_END] = { "waiting_end", "Itssss",
+		"with m as (update message set state = $5, code = $6 where customer = any($1) "
+		"and state = 'ready' and due <= $2 and ($3 is null or channel = $3) "
+		"and ($4 is null or rule = $4) returning id, customer, store, channel), "
+		"i as (insert into inbox (customer, store, type, data) select customer, store, "
+		"'message.failed', json_build_object('message_id', id::text, 'channel', channel, "
+		"'code', $6) from m) "
+		"select (select count(*) from m), exists (select from message "
+		"where customer <> all($1) and state = 'ready' and due <= $2 "
+		"and ($3 is null or channel = $3) and ($4 is null or rule = $4))",
+		SQL_TOOL, false },
+	[SQL_DEADLINE_LOCK] = { "deadline_lock", "t",
+		"select c.id from task k join customer c on c.id = k.customer "
+		"where k.deadline is not null and not k.overdue and k.state in ('open', 'taken') "
+		"and k.deadline <= $1 order by k.id limit 500 for no key update of c skip locked",
+		SQL_TOOL, false },
+	[SQL_DEADLINE_END] = { "deadline_end", "It",
+		"with t as (update task set overdue = true where customer = any($1) "
+		"and deadline <= $2 and not overdue and state in ('open', 'taken') returning id) "
+		"select (select count(*) from t), exists (select from task "
+		"where customer <> all($1) and deadline <= $2 and not overdue "
+		"and state in ('open', 'taken'))",
+		SQL_TOOL, false },
+	/* this cluster may send from now on */
+	[SQL_IDENTITY_ACCEPT] = { "identity_accept", "",
+		"insert into sent_identity (system_identifier, timeline) "
+		"select s.system_identifier, c.timeline_id from pg_control_system() s, "
+		"pg_control_checkpoint() c on conflict (one) do update set "
+		"system_identifier = excluded.system_identifier, timeline = excluded.timeline, "
+		"at = clock_timestamp()",
+		SQL_TOOL, false },
+	[SQL_SUSPENDED_LIST] = { "suspended_list", "",
+		"select rule, reason, at from suspended_rule order by rule", SQL_TOOL, false },
+	/* strikes of chains stay: each is lifted by its own retry */
+	[SQL_SUSPENDED_END] = { "suspended_end", "s",
+		"with r as (delete from suspended_rule where rule = $1 returning rule), "
+		"s as (delete from strike where kind = 'event' and rule in (select rule from r)) "
+		"update current set switches_version = switches_version + 1 "
+		"where exists (select from r)",
+		SQL_TOOL, false },
+	[SQL_SUSPENDED_LOCK] = { "suspended_lock", "s",
+		"select c.id from chain h join customer c on c.id = h.customer "
+		"where h.rule = $1 and h.state = 'suspended' order by h.id limit 500 "
+		"for no key update of c skip locked",
+		SQL_TOOL, false },
+	/* what it was woken with stands in `arrived`: it goes on with that */
+	[SQL_SUSPENDED_WAKE] = { "suspended_wake", "Is",
+		"with h as (update chain set state = 'waiting', wake_at = clock_timestamp(), "
+		"reason = null where customer = any($1) and rule = $2 and state = 'suspended' "
+		"returning id) select (select count(*) from h), exists (select from chain "
+		"where customer <> all($1) and rule = $2 and state = 'suspended')",
+		SQL_TOOL, false },
+	[SQL_STATUS] = { "status", "",
+		"select * from (values "
+		"(1, 'live chains', (select count(*) from chain)), "
+		"(2, 'chains that are stuck', (select count(*) from chain where state = 'stuck')), "
+		"(3, 'messages that wait', (select count(*) from message where state = 'ready')), "
+		"(4, 'messages being sent', (select count(*) from message where state = 'sending')), "
+		"(5, 'messages in doubt', (select count(*) from message where state = 'in_doubt')), "
+		"(6, 'open tasks', (select count(*) from task where state in ('open', 'taken'))), "
+		"(7, 'rows in the inbox', (select count(*) from inbox)), "
+		"(8, 'quarantined events', (select count(*) from quarantine)), "
+		"(9, 'conflicting events', (select count(*) from conflict))) v(n, what, many) order by n",
+		SQL_TOOL, false },
+	[SQL_CHAIN_LIST] = { "chain_list", "s",
+		"select id, rule, key, customer, state, started, wake_at, "
+		"array_to_string(awaits, ' '), reason from chain where $1 is null or rule = $1 "
+		"order by rule, id limit 10000",
+		SQL_TOOL, false },
+	[SQL_CHAIN_HOLDER] = { "chain_holder", "i", "select customer from chain where id = $1",
+		SQL_TOOL, false },
+	[SQL_CARD_HOLD] = { "card_hold", "i",
+		"select id from customer where id = $1 for no key update skip locked", SQL_TOOL,
+		false },
+	/* The same as when the engine ends one: what nobody has taken yet is withdrawn, and the one that
+	 * is queued behind it begins, unless another of them is live. */
+	[SQL_CHAIN_STOP] = { "chain_stop", "iis",
+		"with gone as (delete from chain where id = $1 and customer = $2 returning *), "
+		"log as (insert into chain_log (id, customer, store, rule, key, text_hash, level, state, "
+		"started, ended, reason, event, history) select id, customer, store, rule, key, "
+		"text_hash, level, 'cancelled', started, clock_timestamp(), $3, event, history "
+		"from gone), "
+		"m as (update message set state = 'withdrawn' where customer = $2 and state = 'ready' "
+		"and not keep and chain in (select id from gone)), "
+		"t as (update task set state = 'withdrawn' where customer = $2 and state = 'open' "
+		"and not keep and chain in (select id from gone)), "
+		"q as (update chain set state = 'waiting', wake_at = clock_timestamp() "
+		"where state = 'queued' and id = (select h.id from chain h join gone g "
+		"on h.customer = g.customer and h.rule = g.rule and h.key = g.key and h.id <> g.id "
+		"order by h.id limit 1)) select rule, key from gone",
+		SQL_TOOL, false },
+	[SQL_CHAIN_RETRY] = { "chain_retry", "ii",
+		"with h as (update chain set state = 'waiting', wake_at = clock_timestamp(), "
+		"reason = null where id = $1 and customer = $2 "
+		"and state in ('stuck', 'failed', 'suspended') returning id, rule, key), "
+		"s as (delete from strike where kind = 'chain' and id in (select id::text from h) "
+		"returning id), "
+		"c as (update current set switches_version = switches_version + 1 "
+		"where exists (select from s)) select rule, key from h",
+		SQL_TOOL, false },
 };

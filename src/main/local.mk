@@ -19,3 +19,4 @@ nudged_SOURCES = src/main/nudged.c \
 	src/main/dev.c src/main/dev.h \
 	src/main/dev_parts.c src/main/dev_parts.h \
 	src/main/dev_smtp.c src/main/dev_smtp.h
+libnudged_a_SOURCES += src/main/activate.c src/main/activate.h

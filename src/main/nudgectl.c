@@ -18,6 +18,22 @@ static const struct ctl_command nudgectl_commands[] = {
 		CTL_SETTINGS_IF_ANY, ctl_check },
 	{ "test", "[--rules DIR] [--templates DIR] [FILE...]",
 		"runs the rules' own tests on a virtual clock", CTL_SETTINGS_IF_ANY, ctl_test },
+	{ "reload", "", "checks rules and templates and puts them in place", CTL_SETTINGS_NEEDED,
+		ctl_reload },
+	{ "status", "", "shows the rule set, what is paused, and how much waits",
+		CTL_SETTINGS_NEEDED, ctl_status },
+	{ "pause", "[all | channel NAME | rule NAME] [--reason TEXT]", "stops sending",
+		CTL_SETTINGS_NEEDED, ctl_pause },
+	{ "resume", "[all | channel NAME | rule NAME] [--drop] [--restored-at TIME]",
+		"lets messages go again, or drops what waited", CTL_SETTINGS_NEEDED, ctl_resume },
+	{ "pauses", "", "shows what is paused", CTL_SETTINGS_NEEDED, ctl_pauses },
+	{ "rules", "[list | resume NAME]", "shows suspended rules, lets one run again",
+		CTL_SETTINGS_NEEDED, ctl_rules },
+	{ "chains", "[RULE] | stop ID | retry ID",
+		"shows chains in flight, ends one, tries one again", CTL_SETTINGS_NEEDED,
+		ctl_chains },
+	{ "migrate", "", "makes or upgrades the schema of the database", CTL_SETTINGS_NEEDED,
+		ctl_migrate },
 };
 
 enum { NUDGECTL_COMMANDS = sizeof nudgectl_commands / sizeof *nudgectl_commands };
