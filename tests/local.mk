@@ -7,3 +7,4 @@ check_PROGRAMS += tests/http_echo
 tests_http_echo_SOURCES = tests/http_echo.c
 EXTRA_DIST += tests/system/test_supervise.py
 EXTRA_DIST += tests/system/test_http_server.py
+EXTRA_DIST += tests/system/test_nudgectl.py

@@ -95,8 +95,10 @@ bool ctl_db_time(struct block *b, const char *text, int64_t *ret_us, struct err 
 
 char *ctl_db_show_time(int64_t at_us, char ret[CTL_TIME_SIZE])
 {
-	if (at_us == TIME_NONE)
-		return strcpy(ret, "-");
+	if (at_us == TIME_NONE) {
+		memcpy(ret, "-", 2);
+		return ret;
+	}
 	return clock_format_rfc3339(at_us - at_us % CLOCK_SECOND_US, ret);
 }
 
