@@ -26,7 +26,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCRIPT_CHURN = 1 << 20, SCRIPT_POOL = 32 };
+enum {
+	SCRIPT_CHURN = 1 << 20,
+	SCRIPT_POOL = 32,
+	SCRIPT_GAP = 4, /* no gap between two looks counts for more than this part of eval_us */
+};
 
 struct script_run {
 	struct script *script;
@@ -48,7 +52,9 @@ struct script {
 	size_t churn;      /* bytes handed out since the hook was armed */
 	bool refused;      /* the allocator said no since `most` was set */
 	bool over;         /* the time of the present evaluation is over */
-	int64_t deadline_us;
+	bool timed;
+	int64_t look_us;  /* when the clock was looked at last */
+	int64_t spent_us; /* computing of the present evaluation */
 	size_t charged;
 	struct script_run main;     /* stands for the main thread */
 	struct script_run *running; /* NULL: nothing, or the main thread */
@@ -82,7 +88,7 @@ static void *script_alloc(void *ud, void *p, size_t old, size_t size)
 		return size <= old ? p : NULL;
 	s->used = s->used - old + size;
 	s->churn += size;
-	if (s->churn > SCRIPT_CHURN && s->deadline_us != INT64_MAX) {
+	if (s->churn > SCRIPT_CHURN && s->timed) {
 		s->churn = 0;
 		lua_sethook(
 			s->running ? s->running->co : s->L, lua_gethook(s->L), LUA_MASKCOUNT, 1);
@@ -96,10 +102,21 @@ static struct script_run *script_this(lua_State *L)
 	return *(struct script_run **)lua_getextraspace(L);
 }
 
+/* Looks at the clock.  Between two looks lies little computing; a longer gap means that the
+ * process did not run, and is not put on the rule's account. */
 static bool script_is_over(struct script *s)
 {
-	if (!s->over && s->deadline_us != INT64_MAX)
-		s->over = s->limits.ticks_us(s->limits.arg) >= s->deadline_us;
+	int64_t now_us, gap_us;
+
+	if (s->over || !s->timed)
+		return s->over;
+	now_us = s->limits.ticks_us(s->limits.arg);
+	gap_us = now_us - s->look_us;
+	if (gap_us > s->limits.eval_us / SCRIPT_GAP)
+		gap_us = s->limits.eval_us / SCRIPT_GAP;
+	s->look_us = now_us;
+	s->spent_us += gap_us;
+	s->over = s->spent_us >= s->limits.eval_us;
 	return s->over;
 }
 
@@ -170,7 +187,6 @@ struct script *script_new(const struct script_limits *limits)
 
 	s->limits = *limits;
 	s->most = SIZE_MAX;
-	s->deadline_us = INT64_MAX;
 	s->L = lua_newstate(script_alloc, s);
 	if (!s->L) {
 		fprintf(stderr, "script: could not make a Lua state: out of memory\n");
@@ -193,7 +209,7 @@ void script_free(struct script *s)
 
 	if (!s)
 		return;
-	s->deadline_us = INT64_MAX;
+	s->timed = false;
 	lua_close(s->L);
 	while ((run = s->pool)) {
 		s->pool = run->next;
@@ -264,15 +280,16 @@ static void script_limit(struct script *s, size_t held, int64_t spent_us, bool t
 	s->most = base + s->limits.eval_bytes;
 	s->refused = s->over = false;
 	s->churn = 0;
-	s->deadline_us = INT64_MAX;
-	if (timed && s->limits.ticks_us)
-		s->deadline_us = s->limits.ticks_us(s->limits.arg) + s->limits.eval_us - spent_us;
+	s->spent_us = spent_us;
+	s->timed = timed && s->limits.ticks_us;
+	if (s->timed)
+		s->look_us = s->limits.ticks_us(s->limits.arg);
 }
 
 static void script_unlimit(struct script *s)
 {
 	s->most = SIZE_MAX;
-	s->deadline_us = INT64_MAX;
+	s->timed = false;
 }
 
 /*** the protected door ***/
@@ -371,13 +388,13 @@ bool script_protect(struct script *s, script_body *body, void *ud, struct err *e
 {
 	struct script_call call = { .body = body, .ud = ud };
 	size_t most = s->most;
-	int64_t deadline_us = s->deadline_us;
+	bool timed = s->timed;
 	bool ok;
 
 	script_limit(s, 0, 0, false);
 	ok = script_call(s, &call, err);
 	s->most = most;
-	s->deadline_us = deadline_us;
+	s->timed = timed;
 	return ok;
 }
 
@@ -499,9 +516,8 @@ enum script_result script_run_resume(struct script_run *run, struct err *err)
 	status = lua_resume(run->co, s->L, 0, &n_results);
 	s->running = NULL;
 	if (status == LUA_YIELD) {
-		if (s->limits.ticks_us)
-			run->spent_us = s->limits.eval_us -
-					(s->deadline_us - s->limits.ticks_us(s->limits.arg));
+		(void)script_is_over(s);
+		run->spent_us = s->spent_us;
 		run->held += s->used > before ? s->used - before : 0;
 	} else if (status != LUA_OK) {
 		script_run_fail(run, status, err);
