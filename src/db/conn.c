@@ -163,10 +163,10 @@ static void conn_on_settle(void *arg)
 
 static int64_t conn_jitter_us(int64_t us)
 {
-	/* +-25 %, so that a fleet does not come back in one beat; no secret depends on it */
+	/* half of it by chance, so that a fleet does not come back in one beat; no secret depends on it */
 	uint64_t x = (uint64_t)loop_now_us() * 2654435761u + (uint64_t)getpid();
 
-	return us * 3 / 4 + (int64_t)(x >> 16) % (us / 2 + 1);
+	return us / 2 + (int64_t)(x >> 16) % (us / 2 + 1);
 }
 
 /* Drops libpq's side. */
