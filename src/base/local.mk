@@ -20,3 +20,4 @@ libnudged_a_SOURCES += \
 	src/base/crashnote.c src/base/crashnote.h \
 	src/base/notify.c src/base/notify.h \
 	src/base/proc.c src/base/proc.h
+libnudged_a_SOURCES += src/base/failpoint.c src/base/failpoint.h
