@@ -5,3 +5,5 @@ libnudged_a_SOURCES += \
 	src/intake/flow_who.c src/intake/flow_form.c src/intake/flow_lane.c
 libnudged_a_SOURCES += src/intake/admit.c src/intake/admit.h \
 	src/intake/admit_keys.c src/intake/admit_keys.h
+	src/intake/flow_who.c src/intake/flow_lane.c
+libnudged_a_SOURCES += src/intake/unsubscribe.c src/intake/unsubscribe.h
