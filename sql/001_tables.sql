@@ -140,6 +140,7 @@ create table rule_last (
 	primary key (customer, rule, key)
 ) with (fillfactor = 80);
 
+-- doubts: how often its hand-over was interrupted.
 -- owner_*: the connection of the courier that claimed it (pg_stat_activity tells whether it lives).
 create table message (
 	id bigint primary key,
@@ -165,6 +166,7 @@ create table message (
 	code text,
 	detail text,
 	attempts int not null default 0,
+	doubts int not null default 0,
 	owner_pid int,
 	owner_start timestamptz,
 	claimed_at timestamptz,
@@ -179,7 +181,7 @@ create table message (
 	bounced_at timestamptz,
 	verdict json
 ) with (fillfactor = 80);
-create index message_ready on message (channel, due) where state = 'ready';
+create index message_ready on message (channel, class, due) where state = 'ready';
 create index message_sending on message (id) where state = 'sending';
 create index message_open on message (customer) where state in ('ready', 'sending');
 create index message_customer on message (customer, id);

@@ -59,6 +59,13 @@
 
 #define OLDER_THAN "now() - make_interval(months => $1)"
 
+/* Due messages of one class, those of paused rules left out: they would stand before all others. */
+#define CLAIM_LANE(lane, class)                                                                    \
+	"(select m.id, m.customer, " lane " as lane, m.due from message m where m.channel = $1 "   \
+	"and m.class = '" class "' and m.state = 'ready' and m.due <= now() "                      \
+				"and m.store = any($2) and not exists (select from pause p "       \
+				"where p.scope = 'rule:' || m.rule) order by m.due limit 20)"
+
 /* Types: exact ones in an array, beginnings of patterns in another. */
 #define QUERY_WHERE                                                                                                   \
 	"where e.customer = $1 and e.seq < $2 "                                                                       \
@@ -463,6 +470,87 @@ const struct sql sql_table[SQL_COUNT] = {
 		"$4::json[], $5::timestamptz[]) with ordinality u(customer, store, type, data, due, n) "
 		"left join customer c on c.id = u.customer order by u.n returning id",
 		SQL_LANE | SQL_TOOL, false },
+
+	/*** couriers ***/
+	/* Looked at without a lock; the rest is decided after CLAIM_LOCK.  Lanes one by one, each by
+	 * the index: a million bulk messages must not stand before one order confirmation. */
+	[SQL_CLAIM_CANDIDATES] = { "claim_candidates", "sS",
+		"select id, customer from (" CLAIM_LANE(
+			"0", "transactional") " union all " CLAIM_LANE("1",
+			"marketing") " union all " CLAIM_LANE("2", "bulk") ") c order by lane, due",
+		SQL_TOOL, false },
+	[SQL_CLAIM_LOCK] = { "claim_lock", "i",
+		"select id from customer where id = $1 for no key update skip locked", SQL_TOOL,
+		false },
+	/* All his due messages of the channel, best first. */
+	[SQL_CLAIM_MESSAGES] = { "claim_messages", "is",
+		"select m.id, m.chain, m.store, m.rule, m.class, m.priority, m.template, "
+		"m.template_hash, m.lang, m.data, m.address, m.subject, m.created, m.due, m.expires, "
+		"m.keep, m.attempts, m.doubts, "
+		"m.chain = 0 or m.keep or exists (select from chain h where h.id = m.chain), "
+		"(select s.reason from suppression s, customer c where c.id = m.customer "
+		"and s.channel = m.channel and s.base = c.base "
+		"and s.address = coalesce(m.address, c.email)) "
+		"from message m where m.customer = $1 and m.channel = $2 and m.state = 'ready' "
+		"and m.due <= now() order by case m.class when 'transactional' then 0 "
+		"when 'marketing' then 1 else 2 end, m.priority desc, m.created, m.id limit 50",
+		SQL_TOOL, false },
+	/* Stop buttons, the clock, and which cluster this is and which one sent last. */
+	[SQL_CLAIM_WORLD] = { "claim_world", "",
+		"select clock_timestamp(), (select string_agg(scope, E'\\n') from pause), "
+		"(select system_identifier from pg_control_system()), "
+		"(select timeline_id from pg_control_checkpoint()), "
+		"s.system_identifier, s.timeline from (select 1) x left join sent_identity s on true",
+		SQL_TOOL, false },
+	[SQL_CLAIM_FIRST] = { "claim_first", "in",
+		"insert into sent_identity (system_identifier, timeline) values ($1, $2) "
+		"on conflict do nothing",
+		SQL_TOOL, false },
+	/* The card was joined with another: so are its messages. */
+	[SQL_CLAIM_FOLLOW] = { "claim_follow", "ii",
+		"update message set customer = $2 where customer = $1 and state = 'ready'",
+		SQL_TOOL, false },
+	/* A message that will never go: its outcome, and the news for its chain. */
+	[SQL_CLAIM_END] = { "claim_end", "isssjsj",
+		"with u as (update message set state = $2, code = $3, detail = $4, verdict = $5 "
+		"where id = $1 and state = 'ready' returning customer, store) "
+		"insert into inbox (customer, store, type, data) select customer, store, $6, $7 from u "
+		"where $6 is not null",
+		SQL_TOOL, false },
+	[SQL_CLAIM_TAKE] = { "claim_take", "ij",
+		"update message set state = 'sending', owner_pid = pg_backend_pid(), owner_start = "
+		"(select backend_start from pg_stat_get_activity(pg_backend_pid())), "
+		"claimed_at = clock_timestamp(), attempts = attempts + 1, code = null, detail = null, "
+		"verdict = $2 where id = $1 and state = 'ready' returning owner_pid, owner_start",
+		SQL_TOOL, false },
+	/* By whom it was claimed, not over which connection: also what was found in doubt meanwhile, or
+	 * is given back a second time because the first answer was lost. */
+	[SQL_CLAIM_RECORD] = { "claim_record", "intssstbsj",
+		"with u as (update message set state = $4, code = $5, detail = $6, "
+		"due = case when $4 = 'ready' then coalesce($7, due) else due end, "
+		"attempts = attempts - case when $8 then 0 else 1 end, "
+		"doubts = doubts + case when 'in_doubt' in ($4, $5) then 1 else 0 end, "
+		"sent_at = case when $4 in ('sent', 'in_doubt') then clock_timestamp() end "
+		"where id = $1 and owner_pid = $2 and owner_start = $3 and (state in ('sending', "
+		"'in_doubt') or state = 'ready' and doubts > 0) returning customer, store), "
+		"i as (insert into inbox (customer, store, type, data) "
+		"select coalesce(nullif(c.merged_into, 0), u.customer), u.store, $9, $10 "
+		"from u left join customer c on c.id = u.customer where $9 is not null) "
+		"select count(*) from u",
+		SQL_TOOL, false },
+	/* Whose courier is gone.  backend_start is null for other users' connections: then the number
+	 * alone counts, as alive. */
+	[SQL_CLAIM_SWEEP] = { "claim_sweep", "sb",
+		"update message m set doubts = m.doubts + 1, code = 'courier_gone', "
+		"state = case when $2 and m.class = 'transactional' and m.doubts = 0 then 'ready' "
+		"else 'in_doubt' end, due = case when $2 and m.class = 'transactional' "
+		"and m.doubts = 0 then clock_timestamp() + interval '1 minute' else m.due end "
+		"where m.state = 'sending' and m.channel = $1 and not exists (select from "
+		"pg_stat_activity a where a.pid = m.owner_pid and (a.backend_start is null "
+		"or a.backend_start = m.owner_start)) returning m.id",
+		SQL_TOOL, false },
+	[SQL_TEMPLATE_READ] = { "template_read", "s",
+		"select body from template_text where hash = $1", SQL_TOOL, false },
 
 	/*** partitions ***/
 	[SQL_PARTITIONS_AHEAD] = { "partitions_ahead", "", "select partitions_ahead()", SQL_KEEPER,
