@@ -8,3 +8,6 @@ tests_http_echo_SOURCES = tests/http_echo.c
 EXTRA_DIST += tests/system/test_supervise.py
 EXTRA_DIST += tests/system/test_http_server.py
 EXTRA_DIST += tests/system/test_nudgectl.py
+check_PROGRAMS += tests/courier_run
+tests_courier_run_SOURCES = tests/courier_run.c
+EXTRA_DIST += tests/system/smtpd.py tests/system/test_courier.py

@@ -1,0 +1,77 @@
+/* courier_run.c: one courier without its parent, for tests/system/test_courier.py.
+ *
+ *	courier_run mail|publish CONFIG    runs until SIGTERM
+ *	courier_run migrate CONFIG         makes the schema
+ */
+#include "base/heart.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "db/schema.h"
+#include "main/courier_main.h"
+#include "main/role.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void say(void *arg, const char *line)
+{
+	(void)arg;
+	puts(line);
+}
+
+static int migrate(const struct settings *s)
+{
+	struct err err;
+
+	if (schema_migrate(s->database.dsn, schema_dir(), say, NULL, &err))
+		return 0;
+	fprintf(stderr, "%s\n", err.text);
+	return 1;
+}
+
+static int run(const char *channel, struct settings *s)
+{
+	static struct heart heart;
+	static struct crash_note note;
+	const struct role role = { .name = channel,
+		.wake = strcmp(channel, "mail") == 0 ? CHANNEL_EMAIL : CHANNEL_PUBLISH };
+	struct role_env env = {
+		.role = &role, .name = channel, .settings = s, .heart = &heart, .note = &note
+	};
+	struct err err;
+	int fds[2];
+
+	if (!proc_pipe(fds, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	env.wake_fd = fds[0];
+	for (int i = 0; i < WAKE_COUNT; i++)
+		env.wake_to[i] = fds[1];
+	signal(SIGPIPE, SIG_IGN);
+	return courier_main(&env);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings_problems p = { 0 };
+	struct settings *s;
+	int code;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: courier_run mail|publish|migrate CONFIG\n");
+		return 2;
+	}
+	log_open("courier_run", LOG_LOGFMT, LOG_LVL_DEBUG);
+	s = settings_read(argv[2], NULL, &p);
+	if (s == NULL) {
+		for (size_t i = 0; i < p.n; i++)
+			fprintf(stderr, "%s\n", p.v[i].text);
+		settings_problems_free(&p);
+		return 2;
+	}
+	code = strcmp(argv[1], "migrate") == 0 ? migrate(s) : run(argv[1], s);
+	settings_free(s);
+	return code;
+}
