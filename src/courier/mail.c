@@ -70,9 +70,9 @@ struct mail {
 	smtp_session_t session;
 	smtp_message_t message;
 	smtp_recipient_t recipient;
-	size_t at;  /* bytes of body that were taken */
-	bool given; /* its end was given */
-	bool stale; /* we broke it off */
+	size_t at;          /* bytes of body that were taken */
+	bool given;         /* its end was given */
+	const char *broken; /* why we broke it off; NULL: we did not */
 	bool settled;
 	int done;         /* messages over this connection */
 	int settled_good; /* of those, that the server answered for */
@@ -149,7 +149,7 @@ static enum courier_end mail_settle(struct mail *m)
 				"the mail server does not accept the sender \"%s\": %s %s",
 				log_mask(m->sender), code, detail);
 	} else {
-		snprintf(code, sizeof code, "%s", m->stale ? "stale" : "no_answer");
+		snprintf(code, sizeof code, "%s", m->broken ? m->broken : "no_answer");
 		snprintf(detail, sizeof detail, "%s", m->trouble);
 	}
 	courier_settle(m->courier, end, code, detail);
@@ -167,9 +167,9 @@ static bool mail_is_gone(const struct mail *m)
 }
 
 /* Ends the transfer without a dot: see above. */
-static const char *mail_break_off(struct mail *m, int *len)
+static const char *mail_break_off(struct mail *m, const char *why, int *len)
 {
-	m->stale = true;
+	m->broken = why;
 	*len = 0;
 	if (m->fd >= 0)
 		shutdown(m->fd, SHUT_RDWR);
@@ -188,8 +188,10 @@ static const char *mail_on_text(void **ctx, int *len, void *arg)
 		return NULL;
 	}
 	courier_beat(m->courier);
-	if (m->stale || (m->at == 0 && !courier_is_fresh(m->courier)))
-		return mail_break_off(m, len);
+	if (m->broken != NULL)
+		return mail_break_off(m, m->broken, len);
+	if (m->at == 0 && !courier_is_fresh(m->courier))
+		return mail_break_off(m, "stale", len);
 	if (m->at < m->body.n) {
 		FAILPOINT("mail.before_body");
 		m->at = m->body.n;
@@ -197,7 +199,7 @@ static const char *mail_on_text(void **ctx, int *len, void *arg)
 		return m->body.p;
 	}
 	if (mail_is_gone(m))
-		return mail_break_off(m, len);
+		return mail_break_off(m, "hung_up", len);
 	FAILPOINT("mail.after_body");
 	m->given = true;
 	*len = 0;
@@ -210,7 +212,8 @@ static bool mail_add(struct mail *m)
 	const int64_t deadline_us = m->o->timeout_us * MAIL_PATIENCE;
 
 	m->at = 0;
-	m->given = m->stale = m->settled = false;
+	m->given = m->settled = false;
+	m->broken = NULL;
 	m->message = smtp_add_message(m->session);
 	if (m->message == NULL || !smtp_set_reverse_path(m->message, m->sender) ||
 		!smtp_set_messagecb(m->message, mail_on_text, m) ||
