@@ -258,7 +258,7 @@ static bool flow_due_wanted(struct flow *f, int64_t boot_us)
 {
 	double gone = (double)(boot_us - f->catch_up_at_us) / 1e6;
 
-	if (f->due_busy || f->draining || boot_us < f->due_us)
+	if (f->limits.due == 0 || f->due_busy || f->draining || boot_us < f->due_us)
 		return false;
 	f->catch_up_at_us = boot_us;
 	f->catch_up_tokens += gone * f->limits.catch_up;
@@ -338,7 +338,7 @@ int64_t flow_next_us(const struct flow *f)
 	const struct event_ticket *t = TAILQ_FIRST(&f->tickets);
 	const struct flow_customer *c;
 
-	if (!f->due_busy && f->due_us < next)
+	if (f->limits.due > 0 && !f->due_busy && f->due_us < next)
 		next = f->due_us;
 	if (t != NULL && !t->is_late && t->since_us + f->limits.late_us < next)
 		next = t->since_us + f->limits.late_us;

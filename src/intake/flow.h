@@ -42,7 +42,7 @@ struct flow_limits {
 	size_t batch;        /* most events in one batch: 200 */
 	size_t queue_events; /* most unsettled events: 5,000 */
 	size_t queue_bytes;  /* 32 MiB */
-	size_t due;          /* most due chains taken at a time: 200 */
+	size_t due;          /* most due chains taken at a time: 200; 0: due work is left to others */
 	unsigned catch_up;   /* overdue chains per second over all engines: 2,000 */
 	int64_t late_us;     /* a ticket not settled after this is answered `late`: 2 s */
 	int64_t poll_us;     /* longest sleep between looks for due work: 500 ms */
