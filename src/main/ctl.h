@@ -52,4 +52,10 @@ bool ctl_pauses_show(struct block *b, struct err *err);
 /* ctl_chains.c */
 int ctl_chains(const struct ctl_env *env, int argc, char **argv);
 
+/* ctl_import.c */
+int ctl_import(const struct ctl_env *env, int argc, char **argv);
+
+/* ctl_render.c */
+int ctl_render(const struct ctl_env *env, int argc, char **argv);
+
 #endif

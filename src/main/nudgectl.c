@@ -32,6 +32,8 @@ static const struct ctl_command nudgectl_commands[] = {
 	{ "chains", "[RULE] | stop ID | retry ID",
 		"shows chains in flight, ends one, tries one again", CTL_SETTINGS_NEEDED,
 		ctl_chains },
+	{ "import", "events FILE|- [--store NAME]", "takes history in, without running rules",
+		CTL_SETTINGS_NEEDED, ctl_import },
 	{ "migrate", "", "makes or upgrades the schema of the database", CTL_SETTINGS_NEEDED,
 		ctl_migrate },
 };

@@ -318,6 +318,70 @@ def test_status_shows_what_there_is(ctl):
     assert lines["messages that wait"] == "1" and lines["live chains"] == "0"
 
 
+def history(n, first=1):
+    """n orders of the year before last, as lines."""
+    return [json.dumps({"type": "order.placed", "id": f"o{i}", "time": f"2024-03-01T10:{i % 60:02d}:00Z",
+                        "data": {"order_id": f"A{i}", "total": 10, "currency": "EUR",
+                                 "customer": {"email": f"c{i % 50}@example.com"}}})
+            for i in range(first, first + n)]
+
+
+def test_import_takes_history_once(ctl):
+    """The past is in the cards, with its own times; nothing is sent; a second run finds everything known."""
+    path = ctl.dir / "events.ndjson"
+    path.write_text("\n".join(history(1200)) + "\n\n")
+    assert "1201 lines: 1200 accepted, 0 duplicate, 0 conflict, 0 quarantined" in \
+        ctl.run("import", "events", str(path))
+    assert ctl.value("select count(*) from event") == "1200"
+    assert ctl.value("select count(*) from customer") == "50"
+    assert ctl.value("select count(*) from event where time < '2024-04-01'") == "1200"
+    assert ctl.value("select count(*) from message") == "0"
+    assert "0 accepted, 1200 duplicate" in ctl.run("import", "events", str(path))
+    assert "3 accepted, 0 duplicate" in ctl.run(
+        "import", "events", "-", "--store", "shop", stdin="\n".join(history(3, 5000)))
+    assert ctl.value("select count(*) from audit where action = 'import events'") == "3"
+
+
+def test_import_says_which_lines_are_bad(ctl):
+    path = ctl.dir / "bad.ndjson"
+    good = history(4)
+    path.write_text("\n".join([
+        good[0], "not json", good[1], '{"data": {}}', '{"type": "page.viewed", "data": {"url": "x"}}',
+        good[2], good[0].replace('"total": 10', '"total": 11'), "[]", good[3]]))
+    out = ctl.run("import", "events", str(path), code=1)
+    assert "9 lines: 4 accepted, 0 duplicate, 1 conflict, 4 quarantined" in out
+    for line, what in ((2, "$"), (4, "$.type: type is missing"), (5, "neither id nor time"),
+                       (7, "conflict"), (8, "one event")):
+        assert any(row.startswith(f"{path}:{line}: ") and what in row for row in ctl.err.splitlines()), ctl.err
+    assert ctl.value("select count(*) from quarantine") == "4"
+    assert ctl.value("select count(*) from conflict") == "1"
+
+
+def test_import_wants_to_know_the_store(ctl):
+    with open(ctl.conf, "a", encoding="utf-8") as conf:
+        conf.write("[store second]\nzone = UTC\n")
+    ctl.run("import", "events", "-", stdin="", code=1)
+    assert "--store NAME" in ctl.err
+    ctl.run("import", "events", "-", "--store", "third", stdin="", code=1)
+    assert 'no store "third"' in ctl.err
+    ctl.run("import", "events", "/nowhere.ndjson", "--store", "second", code=1)
+    assert "could not open" in ctl.err
+    assert "0 lines" in ctl.run("import", "events", "-", "--store", "second", stdin="")
+
+
+def test_import_outlives_a_restart_of_the_database(ctl):
+    lines = history(4000)
+    process = subprocess.Popen([NUDGECTL, "--config", str(ctl.conf), "import", "events", "-"], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write("\n".join(lines[:2000]) + "\n")
+    process.stdin.flush()
+    time.sleep(0.5)
+    ctl.pg.restart("immediate")
+    out, err = process.communicate("\n".join(lines[2000:]), timeout=60)
+    assert process.returncode == 0, err
+    assert "4000 lines" in out and ctl.value("select count(*) from event") == "4000"
+
+
 def test_check_needs_no_database_and_no_configuration(tmp_path):
     rules = tmp_path / "rules"
     rules.mkdir()
