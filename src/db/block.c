@@ -297,6 +297,8 @@ struct block *block_open(
 		!block_script(b,
 			"set search_path = nudged; set plan_cache_mode = force_generic_plan; "
 			"set idle_in_transaction_session_timeout = '10s'; set jit = off; "
+			"set client_connection_check_interval = '2s'; set tcp_keepalives_idle = 5; "
+			"set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3; "
 			"set timezone = 'UTC'",
 			NULL, err) ||
 		(check == BLOCK_CHECKED && !block_check_durability(b, err)) ||

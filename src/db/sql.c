@@ -301,12 +301,11 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select id, customer, store, rule, key, text_hash, level, state, started, wake_at, "
 		"awaits::text[], exits, open::bigint[], reason, event, history, arrived from " CHAIN_ARRAYS,
 		SQL_LANE, false },
-	/* without its body only what arrived is new, and goes behind what is there */
+	/* without its body only what arrived is new, and goes behind what is there; its event never changes */
 	[SQL_CHAIN_CHANGE] = { "chain_change", "IISSSSNSTTSSSSJJJB",
 		"update chain h set text_hash = u.text_hash, level = u.level, state = u.state, "
 		"wake_at = u.wake_at, awaits = u.awaits::text[], exits = u.exits, "
 		"open = u.open::bigint[], reason = u.reason, "
-		"event = case when u.loaded then u.event else h.event end, "
 		"history = case when u.loaded then u.history else h.history end, "
 		"arrived = case when u.loaded or h.arrived is null or h.arrived::text = '[]' then "
 		"case when u.loaded or u.arrived is not null then u.arrived else h.arrived end "
@@ -314,13 +313,20 @@ const struct sql sql_table[SQL_COUNT] = {
 		"else (left(h.arrived::text, -1) || ',' || substr(u.arrived::text, 2))::json end "
 		"from " CHAIN_ARRAYS " where h.id = u.id",
 		SQL_LANE, false },
+	/* from the live ones into the log */
 	[SQL_CHAIN_END] = { "chain_end", "IISSSSNSTTSSSSJJJBt",
-		"with u as (select * from " CHAIN_ARRAYS "), "
-		"gone as (delete from chain h using u where h.id = u.id returning h.*) "
+		"with gone as (delete from chain h using " CHAIN_ARRAYS " where h.id = u.id "
+		"returning u.id, u.customer, u.store, u.rule, u.key, u.text_hash, u.level, u.state, "
+		"u.started, u.reason, h.event, coalesce(u.history, h.history) as history) "
 		"insert into chain_log (id, customer, store, rule, key, text_hash, level, state, started, "
-		"ended, reason, event, history) select u.id, u.customer, u.store, u.rule, u.key, "
-		"u.text_hash, u.level, u.state, u.started, $19, u.reason, coalesce(u.event, g.event), "
-		"coalesce(u.history, g.history) from u left join gone g on g.id = u.id",
+		"ended, reason, event, history) select id, customer, store, rule, key, text_hash, level, "
+		"state, started, $19, reason, event, history from gone",
+		SQL_LANE, false },
+	/* begun and ended in one batch */
+	[SQL_CHAIN_LOG_ADD] = { "chain_log_add", "IISSSSNSTTSSSSJJJBt",
+		"insert into chain_log (id, customer, store, rule, key, text_hash, level, state, started, "
+		"ended, reason, event, history) select id, customer, store, rule, key, text_hash, level, "
+		"state, started, $19, reason, event, history from " CHAIN_ARRAYS,
 		SQL_LANE, false },
 	[SQL_RULE_LAST_PUT] = { "rule_last_put", "ISST",
 		"insert into rule_last (customer, rule, key, started) select * from "

@@ -283,6 +283,15 @@ static void save_bind_chain(struct bind *b, const struct visit *v, const struct 
 	bind_row(b, 1, pg_chain_cols, pg_n_chain_cols, c);
 }
 
+/* One that has a row: its event stands there already. */
+static void save_bind_stored_chain(struct bind *b, const struct visit *v, const struct chain *c)
+{
+	struct chain head = *c;
+
+	head.event = (struct span){ NULL, 0 };
+	save_bind_chain(b, v, &head);
+}
+
 static void save_chains_new(struct bind *b, struct batch *batch, struct visit *v)
 {
 	for (size_t i = 0; i < v->n_chains; i++)
@@ -296,13 +305,22 @@ static void save_chains_changed(struct bind *b, struct batch *batch, struct visi
 {
 	for (size_t i = 0; i < v->n_chains; i++)
 		if (v->chains[i]->change == CHAIN_CHANGED && !save_is_of_batch(batch, v->chains[i]))
-			save_bind_chain(b, v, v->chains[i]);
+			save_bind_stored_chain(b, v, v->chains[i]);
 }
 
 static void save_chains_ended(struct bind *b, struct batch *batch, struct visit *v)
 {
 	for (size_t i = 0; i < v->n_chains; i++)
-		if (v->chains[i]->change == CHAIN_ENDED)
+		if (v->chains[i]->change == CHAIN_ENDED && !save_is_of_batch(batch, v->chains[i]))
+			save_bind_stored_chain(b, v, v->chains[i]);
+	bind_time(b, 18, batch->now_us);
+}
+
+/* Begun and ended in one batch: they never had a row. */
+static void save_chains_brief(struct bind *b, struct batch *batch, struct visit *v)
+{
+	for (size_t i = 0; i < v->n_chains; i++)
+		if (v->chains[i]->change == CHAIN_ENDED && save_is_of_batch(batch, v->chains[i]))
 			save_bind_chain(b, v, v->chains[i]);
 	bind_time(b, 18, batch->now_us);
 }
@@ -494,6 +512,7 @@ static const struct save_step {
 	{ SQL_CHAIN_ADD, NULL, save_chains_new },
 	{ SQL_CHAIN_CHANGE, NULL, save_chains_changed },
 	{ SQL_CHAIN_END, NULL, save_chains_ended },
+	{ SQL_CHAIN_LOG_ADD, NULL, save_chains_brief },
 	{ SQL_RULE_LAST_PUT, NULL, save_rule_lasts },
 	{ SQL_MESSAGE_ADD, NULL, save_messages },
 	{ SQL_TASK_ADD, NULL, save_tasks_new },

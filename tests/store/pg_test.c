@@ -398,6 +398,20 @@ static void test_events_and_timers_never_deadlock(void **state)
 	pump(&driver);
 }
 
+/* The chains of the common cases: ended after a while, and begun and ended at once. */
+static void test_ended_chains_keep_their_bodies(void **state)
+{
+	char text[80];
+
+	(void)state;
+	script("select string_agg(rule || ' ' || state || ' ' || history, ', ' order by rule desc) "
+	       "from chain_log where rule in ('one', 'at-once') and event ->> 'type' = 'x'",
+		text, sizeof text);
+	assert_string_equal(text, "one cancelled [1,2], at-once done [1]");
+	script("select count(*) from chain where rule in ('one', 'at-once')", text, sizeof text);
+	assert_string_equal(text, "0");
+}
+
 static void test_close_answers_everything(void **state)
 {
 	struct batch *b = cases_batch(BATCH_EVENTS);
@@ -420,6 +434,7 @@ static void say(void *arg, const char *line)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ended_chains_keep_their_bodies),
 		cmocka_unit_test(test_double_inside_a_batch),
 		cmocka_unit_test(test_refused_data_costs_only_its_batch),
 		cmocka_unit_test(test_patient_load_gives_up_after_a_second),
