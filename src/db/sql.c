@@ -558,6 +558,18 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_TEMPLATE_READ] = { "template_read", "s",
 		"select body from template_text where hash = $1", SQL_TOOL, false },
 
+	/*** the MQTT session's seat ***/
+	/* milliseconds; by Unix socket the keepalives mean nothing and do no harm */
+	[SQL_SEAT_TAKE] = { "seat_take", "ii",
+		"select pg_try_advisory_lock($1) from (select "
+		"set_config('idle_session_timeout', $2::text, false), "
+		"set_config('tcp_keepalives_idle', '1', false), "
+		"set_config('tcp_keepalives_interval', '1', false), "
+		"set_config('tcp_keepalives_count', '2', false), "
+		"set_config('tcp_user_timeout', $2::text, false) offset 0) settings",
+		SQL_SEAT, false },
+	[SQL_SEAT_HOLD] = { "seat_hold", "", "select true", SQL_SEAT, false },
+
 	/*** partitions ***/
 	[SQL_PARTITIONS_AHEAD] = { "partitions_ahead", "", "select partitions_ahead()", SQL_KEEPER,
 		false },

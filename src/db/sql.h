@@ -114,6 +114,10 @@ enum sql_id {
 	SQL_CLAIM_SWEEP,
 	SQL_TEMPLATE_READ,
 	/* what is kept how long; each prune deletes at most SQL_PRUNE_ROWS, the oldest first */
+	/* the MQTT session's seat */
+	SQL_SEAT_TAKE,
+	SQL_SEAT_HOLD,
+	/* partitions */
 	SQL_PARTITIONS_AHEAD,
 	SQL_PARTITIONS_UNTIL,
 	SQL_PARTITIONS_OLD,
@@ -153,6 +157,7 @@ enum sql_id {
 enum sql_user {
 	SQL_LANE = 1,   /* the lanes of store/pg */
 	SQL_KEEPER = 2, /* db/schema's keeper */
+	SQL_SEAT = 8,   /* door/mqtt_seat */
 	SQL_TOOL = 4,   /* db/block: couriers, nudgectl; prepared when first used */
 };
 
