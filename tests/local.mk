@@ -11,3 +11,6 @@ EXTRA_DIST += tests/system/test_nudgectl.py
 check_PROGRAMS += tests/courier_run
 tests_courier_run_SOURCES = tests/courier_run.c
 EXTRA_DIST += tests/system/smtpd.py tests/system/test_courier.py
+check_PROGRAMS += tests/mqtt_gate
+tests_mqtt_gate_SOURCES = tests/mqtt_gate.c
+EXTRA_DIST += tests/system/broker.py tests/system/test_mqtt.py

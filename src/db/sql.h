@@ -113,11 +113,10 @@ enum sql_id {
 	SQL_CLAIM_RECORD,
 	SQL_CLAIM_SWEEP,
 	SQL_TEMPLATE_READ,
-	/* what is kept how long; each prune deletes at most SQL_PRUNE_ROWS, the oldest first */
 	/* the MQTT session's seat */
 	SQL_SEAT_TAKE,
 	SQL_SEAT_HOLD,
-	/* partitions */
+	/* what is kept how long; each prune deletes at most SQL_PRUNE_ROWS, the oldest first */
 	SQL_PARTITIONS_AHEAD,
 	SQL_PARTITIONS_UNTIL,
 	SQL_PARTITIONS_OLD,

@@ -11,3 +11,8 @@ libnudged_a_SOURCES += src/door/envelope.c src/door/envelope.h \
 libnudged_a_SOURCES += \
 	src/door/access.c src/door/access.h \
 	src/door/events.c src/door/events.h
+libnudged_a_SOURCES += \
+	src/door/mqtt_client.c src/door/mqtt_client.h \
+	src/door/mqtt_message.c src/door/mqtt_message.h \
+	src/door/mqtt_seat.c src/door/mqtt_seat.h \
+	src/door/mqtt.c src/door/mqtt.h
