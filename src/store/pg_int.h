@@ -11,6 +11,9 @@
 #include "db/conn.h"
 #include "store/pg.h"
 
+/* A batch owns 2^17 numbers: 500 events with 100 effects each need less than half. */
+enum { PG_NUMBER_BITS = 17 };
+
 struct pg_key { /* an event of the batch, sorted by its key */
 	struct shop_event *event;
 	struct visit *visit;

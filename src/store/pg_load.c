@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PG_NUMBER_BITS = 20, PG_BUSY_PAUSE_US = 50000 };
+enum { PG_BUSY_PAUSE_US = 50000 };
 
 static const size_t pick_limits[] = { 1, 10, 50, 200, 500 };
 enum { PICK_LIMITS = sizeof pick_limits / sizeof *pick_limits };

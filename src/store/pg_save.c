@@ -274,7 +274,7 @@ static void save_card_identity(struct bind *b, struct batch *batch, struct visit
 /* Is the chain younger than this batch?  Its numbers are the batch's own then. */
 static bool save_is_of_batch(const struct batch *batch, const struct chain *c)
 {
-	return c->id >> 20 == batch->id_next >> 20;
+	return c->id >> PG_NUMBER_BITS == batch->id_next >> PG_NUMBER_BITS;
 }
 
 static void save_bind_chain(struct bind *b, const struct visit *v, const struct chain *c)
