@@ -118,3 +118,13 @@ check_PROGRAMS += tests/unit/flow_test
 tests_unit_flow_test_SOURCES = tests/unit/flow_test.c
 TESTS += tests/unit/flow_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/address_test tests/unit/mime_test
+tests_unit_address_test_SOURCES = tests/unit/address_test.c
+tests_unit_mime_test_SOURCES = tests/unit/mime_test.c
+TESTS += tests/unit/address_test tests/unit/mime_test
+check_PROGRAMS += tests/unit/unsubscribe_test tests/unit/courier_test
+tests_unit_unsubscribe_test_SOURCES = tests/unit/unsubscribe_test.c
+tests_unit_courier_test_SOURCES = tests/unit/courier_test.c
+TESTS += tests/unit/unsubscribe_test tests/unit/courier_test
+endif
