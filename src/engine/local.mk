@@ -31,3 +31,12 @@ libnudged_a_SOURCES += \
 	src/engine/liquid_render.c \
 	src/engine/format.c src/engine/format.h
 libnudged_a_SOURCES += src/engine/mailtext.c src/engine/mailtext.h
+libnudged_a_SOURCES += src/engine/judge.c src/engine/sitting.h src/engine/desk.c \
+	src/engine/start.c src/engine/start.h src/engine/wake.c src/engine/wake.h \
+	src/engine/chain_step.c src/engine/chain_step.h src/engine/eval.c src/engine/eval.h \
+	src/engine/waits.c src/engine/waits.h src/engine/ask.c src/engine/ask.h \
+	src/engine/show.c src/engine/show.h src/engine/verdict.c src/engine/verdict.h \
+	src/engine/switchboard.c src/engine/switchboard.h src/engine/arbiter.c \
+	src/engine/arbiter.h src/engine/args.c src/engine/args.h src/engine/binds.h \
+	src/engine/bind_act.c src/engine/bind_ask.c src/engine/bind_customer.c \
+	src/engine/bind_wait.c

@@ -117,6 +117,10 @@ if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/flow_test
 tests_unit_flow_test_SOURCES = tests/unit/flow_test.c
 TESTS += tests/unit/flow_test
+check_PROGRAMS += tests/unit/judge_test
+tests_unit_judge_test_SOURCES = tests/unit/judge_test.c tests/unit/world.c tests/unit/world.h \
+	tests/unit/effects.c tests/unit/effects.h
+TESTS += tests/unit/judge_test
 endif
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/address_test tests/unit/mime_test

@@ -1,0 +1,702 @@
+/*** @module acting
+ * What a chain does.  Each call is one step of the chain: carried out exactly once, recorded in its history.
+ *
+ *	local m = email { template = "cart-reminder", with = { cart = cart } }
+ *	if not wait("1d", m.clicked) then
+ *	  task { title = "Call about the cart", group = "sales", deadline = "2h" }
+ *	end
+ */
+#include "base/clock.h"
+#include "base/duration.h"
+#include "base/json.h"
+#include "base/suggest.h"
+#include "engine/arbiter.h"
+#include "engine/args.h"
+#include "engine/binds.h"
+#include "engine/card.h"
+#include "engine/lua_json.h"
+#include "engine/script.h"
+#include "model/staff.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+enum {
+	ACT_WITH_BYTES = 16 * 1024,
+	ACT_EMIT_BYTES = 64 * 1024,
+	ACT_TEXT_BYTES = 4096,
+};
+
+/* {"id":17}, and what else a step answered. */
+static struct span act_result(struct eval *e, const char *members, int64_t id)
+{
+	struct span s;
+
+	s.p = arena_printf(eval_arena(e), "{%s\"id\":%lld}", members, (long long)id);
+	s.n = strlen(s.p);
+	return s;
+}
+
+/* The id of a recorded step. */
+static int64_t act_recorded_id(struct span result)
+{
+	struct span value;
+	int64_t id = 0;
+
+	return json_get(result, SPAN("id"), &value) && json_integer(value, &id) ? id : 0;
+}
+
+static int64_t act_now(const struct eval *e)
+{
+	return eval_batch(e)->now_us;
+}
+
+/*** email ***/
+
+/* Adds `"key":value` to a JSON object that is being written. */
+static void act_put(struct buf *b, const char *key, struct span json)
+{
+	if (!json.n)
+		return;
+	json_put_key(b, key);
+	buf_span(b, json);
+}
+
+/* {"attach":...,"event":{...},"with":{...}} */
+static struct span act_email_data(lua_State *L, struct eval *e)
+{
+	struct span with = args_json(L, e, 1, "with", ACT_WITH_BYTES);
+	struct span attach = args_json(L, e, 1, "attach", ACT_TEXT_BYTES);
+	struct buf *b = &e->desk->sitting->judge->scratch;
+
+	if (with.n && json_kind(with) != JSON_OBJECT)
+		luaL_error(L, "email: field \"with\" must have names: with = { cart = cart }");
+	buf_clear(b);
+	buf_char(b, '{');
+	act_put(b, "attach", attach);
+	act_put(b, "event", e->event->data);
+	json_put_key(b, "with");
+	buf_span(b, with.n ? with : SPAN("{}"));
+	buf_char(b, '}');
+	return sitting_keep(e->desk->sitting, b);
+}
+
+/* The address of a manager, a group or the head; {NULL,0}: `to` is none of them. */
+static const char *act_staff_address(const struct staff *staff, struct span to)
+{
+	for (size_t i = 0; staff && i < staff->nmanagers; i++)
+		if (span_is(to, staff->managers[i].name) ||
+			(span_is(to, "head") && staff->managers[i].head))
+			return staff->managers[i].email;
+	for (size_t i = 0; staff && i < staff->ngroups; i++)
+		if (span_is(to, staff->groups[i].name))
+			return staff->groups[i].email;
+	return NULL;
+}
+
+/* Who it goes to, when it is not the customer. */
+static struct span act_email_to(lua_State *L, struct eval *e)
+{
+	const struct judge_env *env = &e->desk->sitting->judge->env;
+	struct span to = args_text(L, e, 1, "to");
+	const char *address;
+
+	if (!to.p || span_is(to, "customer"))
+		return (struct span){ NULL, 0 };
+	if (memchr(to.p, '@', to.n))
+		return to;
+	address = act_staff_address(env->staff, to);
+	if (!address)
+		luaL_error(L, "email: \"%s\" is no manager, group or address", to.p);
+	if (!*address)
+		luaL_error(L, "email: \"%s\" has no address in the configuration", to.p);
+	return span_of(arena_strdup(eval_arena(e), address));
+}
+
+static enum message_class act_class(lua_State *L, struct eval *e)
+{
+	static const char *const words[] = { "transactional", "marketing", "bulk", NULL };
+	struct span word = args_text(L, e, 1, "class");
+	enum message_class class_ = e->rule->class_;
+
+	if (word.p && !message_class_parse(word, &class_)) {
+		const char *near = suggest_word(word.p, words);
+
+		luaL_error(L, "email: unknown class \"%s\"; write \"%s\"", word.p,
+			near ? near : "transactional\", \"marketing\" or \"bulk");
+	}
+	return class_;
+}
+
+/* The text that it will have, pinned by its hash. */
+static void act_email_template(lua_State *L, struct eval *e, struct message *m)
+{
+	const struct judge *j = e->desk->sitting->judge;
+	const struct judge_template *t =
+		arbiter_template(j, m->template_name, e->desk->visit->card, e->shop);
+	struct suggest near;
+
+	if (!t) {
+		suggest_init(&near, m->template_name.p);
+		for (size_t i = 0; i < j->n_templates; i++)
+			suggest_offer(&near, j->templates[i].name.p);
+		if (near.best)
+			luaL_error(L, "email: there is no template \"%s\"; did you mean \"%s\"?",
+				m->template_name.p, near.best);
+		luaL_error(L, "email: there is no template \"%s\"", m->template_name.p);
+		return;
+	}
+	m->template_hash = span_of(arena_strdup(eval_arena(e), t->hash));
+	m->lang = (struct span){ arena_dup(eval_arena(e), t->lang.p, t->lang.n), t->lang.n };
+}
+
+/* What all messages have; its number is taken. */
+static struct message *act_message(struct eval *e, enum message_channel channel)
+{
+	struct message *m = arena_new(eval_arena(e), struct message);
+
+	m->id = sitting_number(e->desk->sitting);
+	m->customer = e->desk->visit->customer;
+	m->chain = e->chain->id;
+	m->shop = e->shop;
+	m->rule = e->chain->rule;
+	m->channel = channel;
+	m->class_ = e->rule->class_;
+	m->priority = e->rule->priority;
+	m->due_us = act_now(e);
+	m->expires_us = duration_add(m->due_us, (struct duration){ .days = 1 }, e->zone);
+	m->state = MESSAGE_READY;
+	return m;
+}
+
+/* Puts it among the effects. */
+static void act_write_message(struct eval *e, struct message *m)
+{
+	struct visit *v = e->desk->visit;
+
+	BATCH_PUSH(eval_arena(e), v->messages, v->n_messages, v->cap_messages) = m;
+}
+
+/* Writes the message; refused ones too, so that they are seen. */
+static struct message *act_email_write(lua_State *L, struct eval *e, struct span template_name)
+{
+	struct span to = act_email_to(L, e), data = act_email_data(L, e);
+	enum message_class class_ = act_class(L, e);
+	int64_t due_us = args_moment(L, e, 1, "at", act_now(e), act_now(e));
+	int64_t day_us = duration_add(due_us, (struct duration){ .days = 1 }, e->zone);
+	int64_t expires_us = args_moment(L, e, 1, "expires", due_us, day_us);
+	struct span subject = args_text(L, e, 1, "subject"), reason = args_text(L, e, 1, "reason");
+	struct message *m = act_message(e, CHANNEL_EMAIL);
+	const char *refused;
+
+	m->template_name = template_name;
+	m->to = to;
+	m->data = data;
+	m->class_ = class_;
+	m->due_us = due_us;
+	m->expires_us = expires_us;
+	m->subject = subject;
+	m->reason = reason;
+	m->keep = args_flag(L, 1, "keep");
+	act_email_template(L, e, m);
+	refused =
+		to.p ? NULL : arbiter_refuses(e->desk->visit->card, e->shop, CHANNEL_EMAIL, class_);
+	if (refused) {
+		m->state = MESSAGE_REFUSED;
+		m->code = span_of(refused);
+	}
+	act_write_message(e, m);
+	return m;
+}
+
+/*** @function email(t)
+ * Writes an email; it goes out as soon as quiet hours and limits let it.
+ * @param {table} t template=, to=, with=, subject=, attach=, at=, expires=, class=, keep=, reason=
+ * @return {handle} outcomes .sent .delivered .opened .clicked .replied .failed
+ */
+static int l_act_email(lua_State *L)
+{
+	static const char *const keys[] = { "template", "to", "with", "subject", "attach", "at",
+		"expires", "class", "keep", "reason", NULL };
+	struct eval *e = eval_of_run(L, "email");
+	struct span name, result;
+	struct message *m;
+	const char *members;
+
+	args_open(L, 1, "email", keys);
+	name = args_need_text(L, e, 1, "email", "template");
+	if (eval_step(L, e, "email", name, &result)) {
+		what_push_handle(L, WHAT_MESSAGE, act_recorded_id(result));
+		return 1;
+	}
+	eval_effect(L, e);
+	m = act_email_write(L, e, name);
+	members = m->code.p ? arena_printf(eval_arena(e), "\"code\":\"%s\",\"expires\":%lld,",
+				      m->code.p, (long long)m->expires_us)
+			    : arena_printf(
+				      eval_arena(e), "\"expires\":%lld,", (long long)m->expires_us);
+	eval_record(L, e, "email", name, act_result(e, members, m->id));
+	what_push_handle(L, WHAT_MESSAGE, m->id);
+	return 1;
+}
+
+/*** @function publish(topic, payload)
+ * Publishes to MQTT, back to the store.
+ * @param {string} topic below the store's own
+ * @param {any} payload text as it is, anything else as JSON
+ */
+static int l_act_publish(lua_State *L)
+{
+	struct eval *e = eval_of_run(L, "publish");
+	struct span topic = eval_text(L, e, 1), payload, result;
+	struct buf *b = &e->desk->sitting->judge->scratch;
+	struct message *m;
+	struct err err;
+
+	if (!topic.n || topic.n > 256 || strpbrk(topic.p, "+#"))
+		return luaL_argerror(L, 1, "a topic of 1 to 256 bytes, without + and #");
+	if (eval_step(L, e, "publish", topic, &result))
+		return 0;
+	eval_effect(L, e);
+	if (!luajson_encode(L, 2, ACT_WITH_BYTES, eval_arena(e), &payload, &err))
+		return luaL_error(L, "publish: payload: %s", err.text);
+	buf_clear(b);
+	buf_str(b, "{\"payload\":");
+	buf_span(b, payload);
+	buf_str(b, ",\"topic\":");
+	json_put_text(b, topic);
+	buf_char(b, '}');
+	m = act_message(e, CHANNEL_PUBLISH);
+	m->data = sitting_keep(e->desk->sitting, b);
+	act_write_message(e, m);
+	eval_record(L, e, "publish", topic, act_result(e, "", m->id));
+	return 0;
+}
+
+/*** tasks ***/
+
+/* Is there such a manager or group in the configuration? */
+static void act_check_staff(lua_State *L, struct eval *e, struct span name, bool group)
+{
+	const struct staff *staff = e->desk->sitting->judge->env.staff;
+	struct suggest near;
+
+	if (!name.p || !staff)
+		return;
+	suggest_init(&near, name.p);
+	for (size_t i = 0; i < (group ? staff->ngroups : staff->nmanagers); i++) {
+		const char *have = group ? staff->groups[i].name : staff->managers[i].name;
+
+		if (span_is(name, have))
+			return;
+		suggest_offer(&near, have);
+	}
+	if (near.best)
+		luaL_error(L, "task: there is no %s \"%s\"; did you mean \"%s\"?",
+			group ? "group" : "manager", name.p, near.best);
+	luaL_error(L, "task: there is no %s \"%s\" in the configuration",
+		group ? "group" : "manager", name.p);
+}
+
+/* The words to choose from, as JSON. */
+static struct span act_task_results(lua_State *L, struct eval *e)
+{
+	struct span results = args_json(L, e, 1, "results", ACT_TEXT_BYTES), word;
+	struct json_iter it;
+
+	if (!results.n)
+		return results;
+	json_iter_init(&it, results);
+	while (json_next(&it, NULL, &word))
+		if (json_kind(word) != JSON_STRING)
+			luaL_error(L, "task: results are words: results = { \"ok\", \"fraud\" }");
+	return results;
+}
+
+static struct task *act_task_write(lua_State *L, struct eval *e, struct span title)
+{
+	struct visit *v = e->desk->visit;
+	struct task *t = arena_new(eval_arena(e), struct task);
+
+	t->customer = v->customer;
+	t->chain = e->chain->id;
+	t->shop = e->shop;
+	t->rule = e->chain->rule;
+	t->title = title;
+	t->text = args_text(L, e, 1, "text");
+	t->manager = args_text(L, e, 1, "assign");
+	t->group = args_text(L, e, 1, "group");
+	act_check_staff(L, e, t->manager, false);
+	act_check_staff(L, e, t->group, true);
+	t->order_id = args_text(L, e, 1, "order");
+	t->call = args_text(L, e, 1, "call");
+	t->results = act_task_results(L, e);
+	t->priority = (int)args_int(L, 1, "priority", 0, 100, e->rule->priority);
+	t->created_us = act_now(e);
+	t->deadline_us = args_moment(L, e, 1, "deadline", act_now(e), TIME_NONE);
+	t->remind_us = TIME_NONE;
+	if (args_push(L, 1, "remind")) {
+		struct duration d = args_duration(L, -1, "remind");
+
+		if (t->deadline_us == TIME_NONE)
+			luaL_error(L, "task: remind needs a deadline");
+		t->remind_us =
+			duration_add(t->deadline_us, (struct duration){ -d.days, -d.us }, e->zone);
+		lua_pop(L, 1);
+	}
+	t->taken_us = t->done_us = TIME_NONE;
+	t->keep = args_flag(L, 1, "keep");
+	t->state = TASK_OPEN;
+	t->is_new = true;
+	t->id = sitting_number(e->desk->sitting);
+	BATCH_PUSH(eval_arena(e), v->tasks, v->n_tasks, v->cap_tasks) = t;
+	return t;
+}
+
+/*** @function task(t)
+ * Writes a task for a manager or a group.
+ * @param {table} t title=, text=, assign=, group=, deadline=, remind=, priority=, order=, call=, results=, keep=
+ * @return {handle} outcomes .taken .done .overdue
+ */
+static int l_act_task(lua_State *L)
+{
+	static const char *const keys[] = { "title", "text", "assign", "group", "deadline",
+		"remind", "priority", "order", "call", "results", "keep", NULL };
+	struct eval *e = eval_of_run(L, "task");
+	struct span title, result;
+	const char *members = "";
+	struct task *t;
+
+	args_open(L, 1, "task", keys);
+	title = args_need_text(L, e, 1, "task", "title");
+	if (eval_step(L, e, "task", title, &result)) {
+		what_push_handle(L, WHAT_TASK, act_recorded_id(result));
+		return 1;
+	}
+	eval_effect(L, e);
+	t = act_task_write(L, e, title);
+	if (t->deadline_us != TIME_NONE)
+		members = arena_printf(
+			eval_arena(e), "\"deadline\":%lld,", (long long)t->deadline_us);
+	eval_record(L, e, "task", title, act_result(e, members, t->id));
+	what_push_handle(L, WHAT_TASK, t->id);
+	return 1;
+}
+
+/*** the card ***/
+
+/* Changes a text field of the card. */
+static void act_set_text(struct eval *e, enum card_text field, struct span value)
+{
+	struct customer *card = e->desk->visit->card;
+
+	if (span_eq(card->text[field], value) && !card->text[field].p == !value.p)
+		return;
+	card->text[field] = value;
+	card->changed |= CARD_CHANGED_PROFILE;
+}
+
+/* consent = { email = true } */
+static void act_set_consent(lua_State *L, struct eval *e, int idx)
+{
+	static const char *const channels[] = { "email", "sms", "call", "push", "messenger", NULL };
+	int64_t seq = e->frame->event ? e->frame->event->seq : 0;
+
+	if (!script_push_contents(L, idx))
+		luaL_error(L, "set: consent = { email = true }");
+	lua_replace(L, idx);
+	for (size_t i = 0; channels[i]; i++) {
+		lua_pushstring(L, channels[i]);
+		if (lua_rawget(L, idx) == LUA_TBOOLEAN)
+			card_consent(eval_batch(e), e->desk->visit, span_of(channels[i]),
+				lua_toboolean(L, -1), e->chain->rule, act_now(e), seq);
+		lua_pop(L, 1);
+	}
+	lua_pushnil(L);
+	while (lua_next(L, idx)) {
+		const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+		const char *near = suggest_word(key, channels);
+		bool known = near && !strcmp(near, key);
+
+		if (!known)
+			luaL_error(L, "set: unknown channel \"%s\" in consent%s%s", key,
+				near ? "; did you mean " : "", near ? near : "");
+		lua_pop(L, 1);
+	}
+}
+
+/* Fields of the card that a rule may change; the rest becomes attributes. */
+static bool act_settable(const char *key, enum card_text *ret)
+{
+	static const enum card_text fields[] = { CARD_NAME, CARD_FIRST_NAME, CARD_LAST_NAME,
+		CARD_LANG, CARD_TZ, CARD_CITY, CARD_BIRTHDAY, CARD_GENDER, CARD_MANAGER };
+
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		if (!strcmp(key, card_text_names[fields[i]])) {
+			*ret = fields[i];
+			return true;
+		}
+	return false;
+}
+
+/* Words that are no attributes although rules can read them. */
+static bool act_is_read_only(const char *key)
+{
+	static const char *const fields[] = { "id", "email", "phone", "tags", "attributes",
+		"orders", "cart", "segments", "value", "created_at", "last_seen_at", "suppressed" };
+
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		if (!strcmp(key, fields[i]))
+			return true;
+	return false;
+}
+
+/* One field: key at -2, value at -1.  What becomes an attribute is put into the table at `rest`. */
+static void act_set_field(lua_State *L, struct eval *e, int rest)
+{
+	const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+	enum card_text field;
+
+	if (!key)
+		luaL_error(L, "set: write the fields by name, set { city = \"Berlin\" }");
+	if (!strcmp(key, "consent")) {
+		act_set_consent(L, e, lua_gettop(L));
+	} else if (act_settable(key, &field)) {
+		if (lua_type(L, -1) != LUA_TSTRING)
+			luaL_error(L, "set: field \"%s\" must be text", key);
+		act_set_text(e, field, eval_text(L, e, lua_gettop(L)));
+	} else if (act_is_read_only(key)) {
+		luaL_error(L, "set: field \"%s\" can not be set by a rule", key);
+	} else {
+		lua_pushvalue(L, -2);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, rest);
+	}
+}
+
+/*** @function set(t)
+ * Changes the customer's card, seen at once.  Unknown fields become attributes.
+ * @param {table} t field = value; consent = { email = true } is logged with the event as proof
+ */
+static int l_act_set(lua_State *L)
+{
+	struct eval *e = eval_of_run(L, "set");
+	struct span result, patch;
+	struct err err;
+	bool any;
+
+	if (!script_push_contents(L, 1))
+		return luaL_error(L, "set: a table is expected, set { city = \"Berlin\" }");
+	lua_replace(L, 1);
+	lua_settop(L, 1);
+	if (eval_step(L, e, "set", (struct span){ NULL, 0 }, &result)) {
+		eval_cut(e);
+		return 0;
+	}
+	eval_effect(L, e);
+	lua_newtable(L);         /* 2: attributes */
+	luajson_push_keys(L, 1); /* 3: a fixed order */
+	for (lua_Integer i = 1; lua_rawgeti(L, 3, i) != LUA_TNIL; i++) {
+		lua_pushvalue(L, -1);
+		lua_rawget(L, 1);
+		act_set_field(L, e, 2);
+		lua_settop(L, 3);
+	}
+	lua_settop(L, 2);
+	lua_pushnil(L);
+	any = lua_next(L, 2);
+	lua_settop(L, 2);
+	if (any) {
+		if (!luajson_encode(L, 2, ACT_WITH_BYTES, eval_arena(e), &patch, &err))
+			return luaL_error(L, "set: %s", err.text);
+		card_merge_attributes(eval_batch(e), e->desk->visit, patch);
+	}
+	eval_record(L, e, "set", (struct span){ NULL, 0 }, SPAN("null"));
+	eval_cut(e);
+	return 0;
+}
+
+/* The sorted list of tags with one put in or taken out; true when that changed it. */
+static bool act_tags_with(struct eval *e, struct span tag, bool put, struct span *ret)
+{
+	struct customer *card = e->desk->visit->card;
+	struct arena *a = eval_arena(e);
+	struct buf *b = &e->desk->sitting->judge->scratch;
+	struct json_iter it;
+	struct span value, have;
+	bool done = false, changed = put;
+
+	buf_clear(b);
+	buf_char(b, '[');
+	json_iter_init(&it, card->json[CARD_TAGS].n ? card->json[CARD_TAGS] : SPAN("[]"));
+	while (json_next(&it, NULL, &value)) {
+		int order;
+
+		have = json_text(value, a);
+		order = span_cmp(have, tag);
+		if (order == 0) {
+			changed = !put;
+			done = true;
+			if (!put)
+				continue;
+		} else if (put && !done && order > 0) {
+			if (b->n > 1)
+				buf_char(b, ',');
+			json_put_text(b, tag);
+			done = true;
+		}
+		if (b->n > 1)
+			buf_char(b, ',');
+		buf_span(b, value);
+	}
+	if (put && !done) {
+		if (b->n > 1)
+			buf_char(b, ',');
+		json_put_text(b, tag);
+	}
+	buf_char(b, ']');
+	*ret = sitting_keep(e->desk->sitting, b);
+	return changed;
+}
+
+static int act_tag(lua_State *L, const char *call, bool put)
+{
+	struct eval *e = eval_of_run(L, call);
+	struct span tag = eval_text(L, e, 1), result, tags;
+	struct customer *card = e->desk->visit->card;
+
+	if (!tag.n || tag.n > 128)
+		return luaL_argerror(L, 1, "a tag of 1 to 128 bytes");
+	if (eval_step(L, e, call, (struct span){ NULL, 0 }, &result)) {
+		eval_cut(e);
+		return 0;
+	}
+	eval_effect(L, e);
+	if (act_tags_with(e, tag, put, &tags)) {
+		card->json[CARD_TAGS] = tags;
+		card->changed |= CARD_CHANGED_PROFILE;
+	}
+	eval_record(L, e, call, (struct span){ NULL, 0 }, SPAN("null"));
+	eval_cut(e);
+	return 0;
+}
+
+/*** @function tag(word)
+ * Puts a tag on the customer's card.
+ * @param {string} word
+ */
+static int l_act_tag(lua_State *L)
+{
+	return act_tag(L, "tag", true);
+}
+
+/*** @function untag(word)
+ * Takes a tag off the customer's card.
+ * @param {string} word
+ */
+static int l_act_untag(lua_State *L)
+{
+	return act_tag(L, "untag", false);
+}
+
+/*** events and notes ***/
+
+/* The event that a chain emits: its key comes from the chain and the step, so it is the same in any process. */
+static void act_emit_event(struct eval *e, struct span type, struct span data)
+{
+	struct shop_event *cause = arena_new(eval_arena(e), struct shop_event), *event;
+	struct span what;
+
+	cause->shop = e->shop;
+	cause->id.p = arena_printf(eval_arena(e), "chain/%lld", (long long)e->chain->id);
+	cause->id.n = strlen(cause->id.p);
+	cause->customer = e->desk->visit->customer;
+	cause->time_us = cause->received_us = act_now(e);
+	cause->claimed_us = TIME_NONE;
+	cause->depth = (e->frame->event ? e->frame->event->depth : e->event->depth) + 1;
+	if (cause->depth <= e->event->depth)
+		cause->depth = e->event->depth + 1;
+	what.p = arena_printf(eval_arena(e), "emit/%zu", e->replay.count + 1);
+	what.n = strlen(what.p);
+	event = card_follow_up(eval_batch(e), cause, type, what, data, EVENT_EMITTED);
+	event->cause_chain = e->chain->id;
+	event->depth = cause->depth;
+	BATCH_PUSH(eval_arena(e), e->frame->follow.events, e->frame->follow.n,
+		e->frame->follow.cap) = event;
+}
+
+/*** @function emit(type, data)
+ * Makes a new event about the same customer; it is judged right after this one.
+ * @param {string} type
+ * @param {table} data
+ */
+static int l_act_emit(lua_State *L)
+{
+	struct eval *e = eval_of_run(L, "emit");
+	int most = e->desk->sitting->judge->env.limits.emit_depth;
+	int depth = e->frame->event ? e->frame->event->depth : e->event->depth;
+	struct span type = eval_text(L, e, 1), data = SPAN("{}"), result;
+	struct err err;
+
+	if (!type.n || type.n > 128 || memchr(type.p, '*', type.n))
+		return luaL_argerror(L, 1, "an event type of 1 to 128 bytes, without *");
+	if (eval_step(L, e, "emit", type, &result))
+		return 0;
+	eval_effect(L, e);
+	if (depth + 1 > most || e->event->depth + 1 > most)
+		return luaL_error(
+			L, "emit: events that cause events end at depth %d (limit)", most);
+	if (!lua_isnoneornil(L, 2)) {
+		if (!luajson_encode(L, 2, ACT_EMIT_BYTES, eval_arena(e), &data, &err))
+			return luaL_error(L, "emit: %s", err.text);
+		if (json_kind(data) != JSON_OBJECT)
+			return luaL_argerror(L, 2, "data must have names: { order_id = \"7\" }");
+	}
+	act_emit_event(e, type, data);
+	eval_record(L, e, "emit", type, SPAN("null"));
+	return 0;
+}
+
+/*** @function note(text)
+ * Writes a line on the customer's card.
+ * @param {string} text
+ */
+static int l_act_note(lua_State *L)
+{
+	struct eval *e = eval_of_run(L, "note");
+	struct span text = eval_text(L, e, 1), result;
+	struct visit *v = e->desk->visit;
+	struct visit_note *n;
+
+	if (text.n > ACT_TEXT_BYTES)
+		return luaL_argerror(L, 1, "a note has 4,096 bytes at most");
+	if (eval_step(L, e, "note", (struct span){ NULL, 0 }, &result))
+		return 0;
+	eval_effect(L, e);
+	n = arena_new(eval_arena(e), struct visit_note);
+	n->text = text;
+	n->rule = e->chain->rule;
+	n->at_us = act_now(e);
+	n->seq = e->frame->event ? e->frame->event->seq : 0;
+	n->chain = e->chain->id;
+	BATCH_PUSH(eval_arena(e), v->notes, v->n_notes, v->cap_notes) = n;
+	eval_record(L, e, "note", (struct span){ NULL, 0 }, SPAN("null"));
+	return 0;
+}
+
+static const luaL_Reg act_calls[] = {
+	{ "email", l_act_email },
+	{ "emit", l_act_emit },
+	{ "note", l_act_note },
+	{ "publish", l_act_publish },
+	{ "set", l_act_set },
+	{ "tag", l_act_tag },
+	{ "task", l_act_task },
+	{ "untag", l_act_untag },
+	{ NULL, NULL },
+};
+
+void bind_act(struct script *s)
+{
+	script_define(s, act_calls);
+}

@@ -1,0 +1,17 @@
+#ifndef ENGINE_BINDS_H
+#define ENGINE_BINDS_H
+/*
+ * The calls that rules may make, one file per group: each defines its functions in a new script.
+ */
+#include <lua.h>
+
+struct script;
+
+void bind_act(struct script *s); /* email task publish set tag untag emit note */
+void bind_wait(
+	struct script *s);       /* wait wait_until before after today tomorrow next_time working */
+void bind_ask(struct script *s); /* count events orders happened bought split now ago */
+/* Pushes the object `customer`, which is one for all: it looks at who is judged now. */
+void bind_customer_push(lua_State *L);
+
+#endif

@@ -1,0 +1,301 @@
+/*
+ * eval.c: one evaluation, whole or not at all.
+ *
+ * The mark is a copy of what may move: the lengths of the effect lists, the card, the next number.  Going
+ * back is cutting the lists; the memory of what was dropped stays in the arena of the batch until its end.
+ * That is cheaper than any journal, because an evaluation may only append (and change the card): what it
+ * does to chains that exist is done by the judge, after it has come to a good end.
+ *
+ * A wait and a question are both a yield that is never resumed: the one because the chain is replayed from
+ * its history, the other because an evaluation that asked is run again from its beginning once the answer
+ * is there.  Keeping the coroutine instead would keep numbers taken while other customers take theirs.
+ */
+#include "engine/eval.h"
+
+#include "base/json.h"
+#include "base/tz.h"
+#include "engine/ask.h"
+#include "engine/bind_time.h"
+#include "engine/lua_json.h"
+#include "engine/script.h"
+#include "engine/show.h"
+
+#include <string.h>
+
+/* Where everything stood before. */
+struct eval_mark {
+	size_t n_tasks, n_messages, n_notes, n_consents, n_suppressions, n_identities, n_follow;
+	unsigned effects, emits;
+	int64_t id_next;
+	struct customer card;
+};
+
+static void eval_mark_set(struct eval_mark *m, const struct eval *e)
+{
+	const struct visit *v = e->desk->visit;
+
+	m->n_tasks = v->n_tasks;
+	m->n_messages = v->n_messages;
+	m->n_notes = v->n_notes;
+	m->n_consents = v->n_consents;
+	m->n_suppressions = v->n_suppressions;
+	m->n_identities = v->n_identities;
+	m->n_follow = e->frame->follow.n;
+	m->effects = e->frame->effects;
+	m->emits = e->frame->emits;
+	m->id_next = eval_batch(e)->id_next;
+	m->card = *v->card;
+}
+
+/* Takes back all that was done since the mark. */
+static void eval_mark_return(const struct eval_mark *m, struct eval *e)
+{
+	struct visit *v = e->desk->visit;
+
+	v->n_tasks = m->n_tasks;
+	v->n_messages = m->n_messages;
+	v->n_notes = m->n_notes;
+	v->n_consents = m->n_consents;
+	v->n_suppressions = m->n_suppressions;
+	v->n_identities = m->n_identities;
+	e->frame->follow.n = m->n_follow;
+	e->frame->effects = m->effects;
+	e->frame->emits = m->emits;
+	eval_batch(e)->id_next = m->id_next;
+	*v->card = m->card;
+}
+
+void eval_init(struct eval *e, struct desk *d, struct frame *f, const struct rule *rule,
+	const struct shop *shop, struct shop_event *event)
+{
+	memset(e, 0, sizeof *e);
+	e->desk = d;
+	e->frame = f;
+	e->rule = rule;
+	e->shop = shop;
+	e->event = event;
+	e->wait.wake_us = TIME_NONE;
+}
+
+struct batch *eval_batch(const struct eval *e)
+{
+	return e->desk->sitting->batch;
+}
+
+struct arena *eval_arena(const struct eval *e)
+{
+	return &e->desk->sitting->batch->arena;
+}
+
+/* The function and its arguments (script_push_fn). */
+static int eval_push(lua_State *L, void *ud)
+{
+	struct eval *e = ud;
+	struct judge *j = e->desk->sitting->judge;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, e->function_ref);
+	show_event(L, j, e->event);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, j->customer_ref);
+	return 2;
+}
+
+/* What it returned (script_done_fn). */
+static void eval_take(lua_State *L, int n, void *ud)
+{
+	struct eval *e = ud;
+
+	if (n < 1)
+		return;
+	e->truth = lua_toboolean(L, -n);
+	if (lua_isstring(L, -n) && e->function_ref == e->rule->key_ref)
+		e->text = eval_text(L, e, lua_absindex(L, -n));
+}
+
+/* Tells the crash note what is run now. */
+static void eval_note(const struct eval *e, bool begins)
+{
+	const struct judge_env *env = &e->desk->sitting->judge->env;
+	char id[400];
+	int n;
+
+	if (!env->note)
+		return;
+	if (!begins) {
+		env->note(env->arg, NULL, (struct span){ NULL, 0 }, (struct span){ NULL, 0 });
+		return;
+	}
+	if (e->answer.p || !e->frame->event)
+		n = snprintf(id, sizeof id, "%lld", (long long)e->chain->id);
+	else
+		n = snprintf(id, sizeof id, "%s/%.*s/%.*s", e->shop->id, SPAN_ARG(e->event->source),
+			SPAN_ARG(e->event->id));
+	if (n >= (int)sizeof id)
+		n = (int)sizeof id - 1;
+	env->note(env->arg, e->answer.p || !e->frame->event ? "chain" : "event",
+		(struct span){ id, (size_t)n }, span_of(e->rule->name));
+}
+
+/* What came of the run, seen from the outside. */
+static enum eval_end eval_judge_end(struct eval *e, enum script_result result)
+{
+	switch (result) {
+	case SCRIPT_DONE:
+		return e->chain && !replay_is_over(&e->replay, &e->err) ? EVAL_STUCK : EVAL_DONE;
+	case SCRIPT_YIELD:
+		if (e->stop == EVAL_WAIT)
+			return replay_is_over(&e->replay, &e->err) ? EVAL_WAITS : EVAL_STUCK;
+		if (e->stop == EVAL_ASK)
+			return EVAL_ASKS;
+		err_set(&e->err, "%s:%d: the rule yielded outside of a call", e->rule->file,
+			e->rule->line);
+		return EVAL_FAILED;
+	case SCRIPT_ERROR: return e->stop == EVAL_DISAGREES ? EVAL_STUCK : EVAL_FAILED;
+	}
+	return EVAL_FAILED;
+}
+
+enum eval_end eval_run(struct eval *e, int function_ref)
+{
+	struct judge *j = e->desk->sitting->judge;
+	struct script_run *run;
+	struct eval_mark mark;
+	enum script_result result;
+	enum eval_end end;
+
+	e->number = ++j->n_evals;
+	e->function_ref = function_ref;
+	eval_mark_set(&mark, e);
+	eval_note(e, true);
+	run = script_run_start(j->script, eval_push, eval_take, e, e);
+	eval_enter_part(e);
+	result = script_run_resume(run, &e->err);
+	e->hit_limit = result == SCRIPT_ERROR && script_run_hit_limit(run);
+	end = eval_judge_end(e, result);
+	script_run_end(run);
+	eval_note(e, false);
+	if (end != EVAL_DONE && end != EVAL_WAITS)
+		eval_mark_return(&mark, e);
+	return end;
+}
+
+/*** for binds ***/
+
+struct eval *eval_of(lua_State *L, const char *call)
+{
+	struct eval *e = script_run_ctx(L);
+
+	if (!e)
+		luaL_error(L, "%s can not be called here: only inside `when` and `run`", call);
+	return e;
+}
+
+struct eval *eval_of_run(lua_State *L, const char *call)
+{
+	struct eval *e = eval_of(L, call);
+
+	if (!e->chain)
+		luaL_error(L,
+			"%s can not be called in `when`, which only decides: move it to `run`",
+			call);
+	return e;
+}
+
+bool eval_step(
+	lua_State *L, struct eval *e, const char *call, struct span name, struct span *ret_result)
+{
+	const struct judge_limits *limits = &e->desk->sitting->judge->env.limits;
+	char where[128];
+
+	script_charge(L, 200);
+	if (!e->chain)
+		return false;
+	if (e->replay.count >= limits->steps)
+		luaL_error(L, "a chain may have %d steps at most (limit)", (int)limits->steps);
+	switch (replay_step(&e->replay, call, name, ret_result, &e->err)) {
+	case REPLAY_LIVE: return false;
+	case REPLAY_RECORDED: return true;
+	case REPLAY_STUCK:
+		script_where(L, where, sizeof where);
+		e->stop = EVAL_DISAGREES;
+		luaL_error(L, "%s (%s)", e->err.text, where);
+	}
+	return false;
+}
+
+void eval_record(
+	lua_State *L, struct eval *e, const char *call, struct span name, struct span result)
+{
+	const struct judge_limits *limits = &e->desk->sitting->judge->env.limits;
+
+	if (!e->chain)
+		return;
+	replay_record(&e->replay, call, name, result);
+	if (e->replay.bytes > limits->history_bytes)
+		luaL_error(L, "the history of the chain is larger than %d KiB (limit)",
+			(int)(limits->history_bytes / 1024));
+}
+
+void eval_effect(lua_State *L, struct eval *e)
+{
+	const struct judge_limits *limits = &e->desk->sitting->judge->env.limits;
+
+	if (e->frame->effects >= limits->effects)
+		luaL_error(
+			L, "one event may cause %d effects at most (limit)", (int)limits->effects);
+	e->frame->effects++;
+}
+
+void eval_cut(struct eval *e)
+{
+	replay_cut(&e->replay);
+	eval_enter_part(e);
+}
+
+/* The zone is read like a value of the customer: "t.hour" must say the same in a replay. */
+void eval_enter_part(struct eval *e)
+{
+	const struct tz *now = desk_zone(e->desk, e->shop);
+	struct span value, name;
+	char text[128];
+
+	if (!e->chain) {
+		e->zone = now;
+	} else if (replay_read(&e->replay, SPAN("~zone"), &value) && value.n > 2 &&
+		   value.n < sizeof text) {
+		memcpy(text, value.p + 1, value.n - 2);
+		text[value.n - 2] = '\0';
+		e->zone = tz_get(text);
+	} else if (e->replay.part >= e->replay.n_recorded && now != e->zone && now) {
+		name.p = arena_printf(eval_arena(e), "\"%s\"", tz_name(now));
+		name.n = strlen(name.p);
+		replay_note_read(&e->replay, SPAN("~zone"), name);
+		e->zone = now;
+	}
+	bind_time_set_zone(e->desk->sitting->judge->script, e->zone);
+}
+
+void eval_stop(lua_State *L, struct eval *e, enum eval_stop why)
+{
+	e->stop = why;
+	lua_yield(L, 0);
+}
+
+const struct query *eval_ask(lua_State *L, struct eval *e, const struct query *q)
+{
+	const struct query *answered = ask_answered(e->desk, q);
+
+	if (!answered)
+		eval_stop(L, e, EVAL_ASK);
+	return answered;
+}
+
+struct span eval_text(lua_State *L, struct eval *e, int idx)
+{
+	struct span s;
+
+	s.p = luaL_checklstring(L, idx, &s.n);
+	if (!json_is_text(s))
+		luaL_argerror(L, idx, "text must be valid UTF-8 without NUL");
+	s.p = arena_dup(eval_arena(e), s.p, s.n);
+	return s;
+}
