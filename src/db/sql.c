@@ -711,9 +711,25 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_TOOL, false },
 	[SQL_CHAIN_HOLDER] = { "chain_holder", "i", "select customer from chain where id = $1",
 		SQL_TOOL, false },
-	[SQL_CARD_HOLD] = { "card_hold", "i",
-		"select id from customer where id = $1 for no key update skip locked", SQL_TOOL,
-		false },
+	/* by identity, strongest first, else by our own number; a card that was joined gives the other */
+	[SQL_CARD_FIND] = { "card_find", "SNsi",
+		"select coalesce(nullif(c.merged_into, 0), c.id) from ("
+		"select i.customer, u.n from unnest($1::text[], $2::int[]) with ordinality "
+		"u(value, kind, n) join identity i on i.value = u.value and i.kind = u.kind "
+		"and i.base = $3 union all select $4, 1000) k join customer c on c.id = k.customer "
+		"where c.base = $3 and not c.hidden order by k.n limit 1",
+		SQL_TOOL, false },
+	[SQL_RENDER_SEND] = { "render_send", "issssjsn",
+		"insert into message (id, customer, store, rule, channel, class, template, "
+		"template_hash, lang, data, address, created, due, state) select nextval('batch_no') << $8, "
+		"$1, $2, 'nudgectl', 'email', 'transactional', $3, $4, $5, $6, $7, "
+		"clock_timestamp(), clock_timestamp(), 'ready' returning id",
+		SQL_TOOL, false },
+	[SQL_RENDER_STATE] = { "render_state", "i",
+		"select state, code, detail from message where id = $1", SQL_TOOL, false },
+	[SQL_RENDER_DROP] = { "render_drop", "i",
+		"update message set state = 'withdrawn' where id = $1 and state = 'ready'",
+		SQL_TOOL, false },
 	/* The same as when the engine ends one: what nobody has taken yet is withdrawn, and the one that
 	 * is queued behind it begins, unless another of them is live. */
 	[SQL_CHAIN_STOP] = { "chain_stop", "iis",

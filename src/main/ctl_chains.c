@@ -4,18 +4,12 @@
  * stop and retry change the chain's row under its customer's lock, as the engine would: so they need no daemon.
  * A chain that was halted keeps what it was woken with; retry only makes it due.
  */
-#include "base/clock.h"
-#include "base/now.h"
 #include "main/ctl.h"
 #include "main/ctl_db.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { CTL_HOLD_PAUSE_US = 20000 };
-static const int64_t CTL_HOLD_MOST_US = 15000000;
 
 /*** list ***/
 
@@ -73,35 +67,18 @@ static bool ctl_chains_customer(struct block *b, int64_t chain, int64_t *ret, st
 	return *ret != 0 || err_set(err, "there is no live chain %lld", (long long)chain);
 }
 
-/* *ret_held: nobody else has the card; it is ours until the end of the transaction. */
-static bool ctl_chains_hold(struct block *b, int64_t customer, bool *ret_held, struct err *err)
-{
-	struct bind bind = { .n = 0 };
-	struct db_rows *rows = NULL;
-	bool ok;
-
-	bind_begin(&bind, SQL_CARD_HOLD);
-	bind_i64(&bind, 0, customer);
-	ok = block_exec(b, &bind, &rows, err);
-	bind_fini(&bind);
-	*ret_held = ok && db_rows_count(rows) > 0;
-	block_rows_free(rows);
-	return ok;
-}
-
 struct ctl_hand {
 	const char *name;
 	enum sql_id sql;
 	int64_t chain, customer;
-	bool done;
 };
 
-static bool ctl_chains_change(struct block *b, struct ctl_hand *h, struct err *err)
+static bool ctl_chains_change(struct block *b, const struct ctl_hand *h, struct err *err)
 {
 	struct bind bind = { .n = 0 };
 	struct db_rows *rows = NULL;
 	char object[32], action[32], reason[160];
-	bool ok;
+	bool ok, done;
 
 	snprintf(object, sizeof object, "%lld", (long long)h->chain);
 	snprintf(action, sizeof action, "chains %s", h->name);
@@ -115,9 +92,9 @@ static bool ctl_chains_change(struct block *b, struct ctl_hand *h, struct err *e
 	bind_fini(&bind);
 	if (!ok)
 		return false;
-	h->done = db_rows_count(rows) > 0;
+	done = db_rows_count(rows) > 0;
 	block_rows_free(rows);
-	if (h->done)
+	if (done)
 		return ctl_db_audit(b, action, object, NULL, err);
 	err_set(err, "chain %s is not stuck, failed or suspended", object);
 	return h->sql == SQL_CHAIN_STOP
@@ -125,33 +102,15 @@ static bool ctl_chains_change(struct block *b, struct ctl_hand *h, struct err *e
 		       : err_hint(err, "only a chain that was halted can be tried again");
 }
 
-/* One try; true with h->done false: somebody else holds the customer. */
-static bool ctl_chains_try(struct block *b, struct ctl_hand *h, struct err *err)
-{
-	bool held, ok;
-
-	if (!ctl_chains_customer(b, h->chain, &h->customer, err) || !ctl_db_begin(b, err))
-		return false;
-	ok = ctl_chains_hold(b, h->customer, &held, err) && (!held || ctl_chains_change(b, h, err));
-	return ctl_db_end(b, ok, err);
-}
-
 static bool ctl_chains_hand(struct block *b, struct ctl_hand *h, struct err *err)
 {
-	int64_t until_us = clock_boot_us() + CTL_HOLD_MOST_US;
-
-	while (ctl_chains_try(b, h, err)) {
-		if (h->done) {
-			printf("chain %lld %s\n", (long long)h->chain,
-				h->sql == SQL_CHAIN_STOP ? "is stopped" : "is tried again");
-			return true;
-		}
-		if (clock_boot_us() > until_us)
-			return err_set(err, "customer %lld is held by another process",
-				(long long)h->customer);
-		usleep(CTL_HOLD_PAUSE_US);
-	}
-	return false;
+	if (!ctl_chains_customer(b, h->chain, &h->customer, err) ||
+		!ctl_db_begin_customer(b, h->customer, err) ||
+		!ctl_db_end(b, ctl_chains_change(b, h, err), err))
+		return false;
+	printf("chain %lld %s\n", (long long)h->chain,
+		h->sql == SQL_CHAIN_STOP ? "is stopped" : "is tried again");
+	return true;
 }
 
 int ctl_chains(const struct ctl_env *env, int argc, char **argv)

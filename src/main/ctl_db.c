@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 enum { CTL_DB_HELD_PAUSE_US = 20000 };
-static const int64_t CTL_DB_HELD_MOST_US = 30000000;
+static const int64_t CTL_DB_HELD_MOST_US = 30000000; /* somebody, while sweeping */
+static const int64_t CTL_DB_HOLD_MOST_US = 15000000; /* one customer */
 
 struct block *ctl_db_open(const struct ctl_env *env, struct err *err)
 {
@@ -37,6 +38,44 @@ bool ctl_db_end(struct block *b, bool ok, struct err *err)
 		return block_exec_plain(b, SQL_COMMIT, NULL, err);
 	/* a connection that can not roll back is closed by now, which rolls back */
 	return block_is_open(b) && block_exec_plain(b, SQL_ROLLBACK, NULL, &ignored) && ok;
+}
+
+/* *ret_held: nobody else has the card; it is ours until the end of the transaction. */
+static bool ctl_db_hold(struct block *b, int64_t customer, bool *ret_held, struct err *err)
+{
+	struct bind bind = { .n = 0 };
+	struct db_rows *rows = NULL;
+	bool ok;
+
+	bind_begin(&bind, SQL_CLAIM_LOCK);
+	bind_i64(&bind, 0, customer);
+	ok = block_exec(b, &bind, &rows, err);
+	bind_fini(&bind);
+	*ret_held = ok && db_rows_count(rows) > 0;
+	block_rows_free(rows);
+	return ok;
+}
+
+bool ctl_db_begin_customer(struct block *b, int64_t customer, struct err *err)
+{
+	int64_t until_us = clock_boot_us() + CTL_DB_HOLD_MOST_US;
+	bool held;
+
+	while (ctl_db_begin(b, err)) {
+		if (!ctl_db_hold(b, customer, &held, err))
+			return ctl_db_end(b, false, err);
+		if (held)
+			return true;
+		if (clock_boot_us() > until_us) {
+			err_set(err, "customer %lld is held by another process",
+				(long long)customer);
+			return ctl_db_end(b, false, err);
+		}
+		if (!block_exec_plain(b, SQL_ROLLBACK, NULL, err))
+			return false;
+		usleep(CTL_DB_HELD_PAUSE_US);
+	}
+	return false;
 }
 
 const char *ctl_db_who(void)

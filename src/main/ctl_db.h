@@ -16,6 +16,9 @@ enum { CTL_TIME_SIZE = 32 };
 struct block *ctl_db_open(const struct ctl_env *env, struct err *err) MUST_CHECK;
 
 bool ctl_db_begin(struct block *b, struct err *err) MUST_CHECK;
+/* Begins and locks this customer, who may be held by somebody else: tries again and again, for 15 s at most.
+ * False: there is no transaction. */
+bool ctl_db_begin_customer(struct block *b, int64_t customer, struct err *err) MUST_CHECK;
 /* Commits when ok, else rolls back and keeps err as it is; true: committed. */
 bool ctl_db_end(struct block *b, bool ok, struct err *err) MUST_CHECK;
 

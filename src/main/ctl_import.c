@@ -16,6 +16,7 @@
 #include "engine/judge.h"
 #include "intake/flow.h"
 #include "main/ctl.h"
+#include "main/ctl_customer.h"
 #include "main/ctl_db.h"
 #include "main/import_store.h"
 #include "main/settings.h"
@@ -413,25 +414,6 @@ static bool import_run(struct import *im, const struct settings *s, struct err *
 
 /*** the command ***/
 
-/* The store whose history it is: named, or the only one. */
-static const struct shop *import_shop(const struct settings *s, const char *name, struct err *err)
-{
-	const struct shop *shop;
-
-	if (name == NULL && s->nshops == 1)
-		return &s->shops[0];
-	if (name == NULL) {
-		err_set(err, "there are %zu stores", s->nshops);
-		err_hint(err, "say whose events these are: --store NAME");
-		return NULL;
-	}
-	if ((shop = settings_shop(s, span_of(name))) == NULL) {
-		err_set(err, "there is no store \"%s\"", name);
-		err_hint(err, "stores are the sections [store NAME] of %s", s->path);
-	}
-	return shop;
-}
-
 static int import_file(const struct ctl_env *env, const char *path, const char *store)
 {
 	struct import im = { .name = strcmp(path, "-") == 0 ? "stdin" : path };
@@ -439,7 +421,7 @@ static int import_file(const struct ctl_env *env, const char *path, const char *
 	struct block *b;
 	bool ok;
 
-	if ((im.shop = import_shop(env->settings, store, &err)) == NULL ||
+	if ((im.shop = ctl_customer_shop(env->settings, store, &err)) == NULL ||
 		(b = ctl_db_open(env, &err)) == NULL)
 		return ctl_fail("import", &err);
 	ok = ctl_db_audit(b, "import events", im.shop->id, NULL, &err);

@@ -18,6 +18,10 @@ static const struct ctl_command nudgectl_commands[] = {
 		CTL_SETTINGS_IF_ANY, ctl_check },
 	{ "test", "[--rules DIR] [--templates DIR] [FILE...]",
 		"runs the rules' own tests on a virtual clock", CTL_SETTINGS_IF_ANY, ctl_test },
+	{ "render",
+		"TEMPLATE --customer X [--with JSON] [--lang L] [--send ADDRESS] [--store NAME] "
+		"[--templates DIR]",
+		"shows a message as it would go out", CTL_SETTINGS_NEEDED, ctl_render },
 	{ "reload", "", "checks rules and templates and puts them in place", CTL_SETTINGS_NEEDED,
 		ctl_reload },
 	{ "status", "", "shows the rule set, what is paused, and how much waits",

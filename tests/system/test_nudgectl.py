@@ -318,6 +318,43 @@ def test_status_shows_what_there_is(ctl):
     assert lines["messages that wait"] == "1" and lines["live chains"] == "0"
 
 
+def test_render_shows_the_mail(ctl):
+    ctl.run("reload")
+    ctl.psql("insert into customer (id, base, email, first_name, name, lang) values "
+             "(7, 'shop', 'anna@example.com', 'Anna', 'Anna <b>Berg</b>', 'en')")
+    ctl.psql("insert into identity (value, kind, base, customer) values ('anna@example.com', 2, 'shop', 7), "
+             "('+4915112345678', 3, 'shop', 7), ('k7', 1, 'shop', 7)")
+    shown = ctl.run("render", "hello", "--customer", "Anna@Example.com")
+    assert "To: anna@example.com\nSubject: Hello Anna\nLanguage: en\n" in shown
+    assert "<p>Dear Anna &lt;b&gt;Berg&lt;/b&gt;!</p>" in shown and "Dear Anna <b>Berg</b>!" in shown
+    for key in ("+49 151 12345678", "k7", "7"):
+        assert ctl.run("render", "hello", "--customer", key) == shown
+    ctl.run("render", "hello", "--customer", "nobody@example.com", code=1)
+    assert 'no customer "nobody@example.com"' in ctl.err
+    ctl.run("render", "helo", "--customer", "7", code=1)
+    assert 'no template "helo"' in ctl.err
+    ctl.run("render", "hello", "--customer", "7", "--lang", "ru", code=1)
+    assert "in language ru" in ctl.err
+    ctl.run("render", "hello", "--customer", "7", "--with", "{oops", code=1)
+    assert "no JSON object" in ctl.err
+    ctl.run("render", "hello", "--customer", "7", "--send", "a@b\r\nRCPT TO:<x@y.z>", code=1)
+    assert ctl.value("select count(*) from message") == "0"
+    ctl.run("render", "hello", code=2)
+
+
+def test_render_of_files_before_a_reload(ctl):
+    ctl.customer(7)
+    (ctl.templates / "total.en.html").write_text("<title>{{ with.total | money }}</title>Sum")
+    (ctl.templates / "total.de.html").write_text("<title>{{ with.total | money }}</title>Summe")
+    args = ["render", "total", "--customer", "7", "--with", '{"total": 12.5}', "--templates", str(ctl.templates)]
+    assert "Sum\n" in ctl.run(*args)
+    shown = ctl.run(*args, "--lang", "de-AT")
+    assert "Language: de" in shown and "Summe" in shown and "12,50" in shown
+    (ctl.templates / "total.de.html").write_text("<title>x</title>\n{{ with.total | monny }}")
+    ctl.run(*args, "--lang", "de", code=1)
+    assert "monny" in ctl.err
+
+
 def history(n, first=1):
     """n orders of the year before last, as lines."""
     return [json.dumps({"type": "order.placed", "id": f"o{i}", "time": f"2024-03-01T10:{i % 60:02d}:00Z",
