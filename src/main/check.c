@@ -1,6 +1,8 @@
 /* check.c: the table of what can be checked without a database. */
 #include "main/check.h"
 
+#include "main/rule_check.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,8 +30,43 @@ static bool check_directories(const struct settings *s, struct err *err)
 	       check_directory("templates", s->nudged.templates_dir, err);
 }
 
+static void check_rule_problem(void *arg, const struct err *err)
+{
+	size_t *seen = arg;
+
+	if ((*seen)++ > 0) /* the first one is the error itself */
+		log_error(
+			&check_log, "rules: %s%s%s", err->text, *err->hint ? "; " : "", err->hint);
+}
+
+bool check_rules(const struct settings *s, struct arena *a, struct rule_set *ret, struct err *err)
+{
+	size_t seen = 0;
+	struct rule_check_what what = { .rules_dir = s->nudged.rules_dir,
+		.templates_dir = s->nudged.templates_dir,
+		.settings = s,
+		.tests = true,
+		.problem = check_rule_problem,
+		.arg = &seen };
+	struct rule_check_sum sum;
+
+	return rule_check(&what, a, ret, &sum, err);
+}
+
+/* Rules and templates load, and the rules' own tests pass. */
+static bool check_rule_set(const struct settings *s, struct err *err)
+{
+	struct rule_set set;
+	struct arena a = { 0 };
+	bool ok = check_rules(s, &a, &set, err);
+
+	arena_fini(&a);
+	return ok;
+}
+
 static const struct check check_table[] = {
 	{ "directories", check_directories },
+	{ "rules", check_rule_set },
 };
 
 bool check_main(const struct settings *s, struct err *err)

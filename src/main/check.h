@@ -19,4 +19,10 @@ struct check {
  * one. */
 bool check_main(const struct settings *s, struct err *err) MUST_CHECK;
 
+/* The rule set that the settings name, read and checked whole, its own tests included; in memory of a. */
+struct arena;
+struct rule_set;
+bool check_rules(const struct settings *s, struct arena *a, struct rule_set *ret,
+	struct err *err) MUST_CHECK;
+
 #endif

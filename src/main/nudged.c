@@ -3,12 +3,15 @@
 #include "config.h"
 
 #include "base/log.h"
+#include "base/mem.h"
+#include "main/activate.h"
 #include "main/check.h"
 #include "main/courier_main.h"
 #include "main/dev.h"
 #include "main/engine.h"
 #include "main/settings.h"
 #include "main/supervise.h"
+#include "model/rule_set.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -115,11 +118,18 @@ static int nudged_show(const struct settings *s)
 	return NUDGED_EXIT_OK;
 }
 
-/* The hook of supervise: what a reload checks before anything is changed. */
+/* The hook of supervise: nothing is changed unless everything is right; then the set is current for all engines of
+ * all hosts at once. */
 static bool nudged_check_hook(const struct settings *s, bool at_start, struct err *err)
 {
-	(void)at_start;
-	return check_main(s, err);
+	struct arena a = { 0 };
+	struct rule_set set;
+	struct activate_done done;
+	bool ok = check_rules(s, &a, &set, err) &&
+		  activate_on(s, &set, at_start ? ACTIVATE_AT_START : ACTIVATE_ASKED, &done, err);
+
+	arena_fini(&a);
+	return ok;
 }
 
 static int nudged_check(const struct settings *s)
