@@ -5,6 +5,7 @@ libnudged_a_SOURCES += \
 	src/db/bind.c src/db/bind.h src/db/wire.h \
 	src/db/conn.c src/db/conn.h \
 	src/db/block.c src/db/block.h \
+	src/db/read.c src/db/read.h \
 	src/db/schema.c src/db/schema.h
 
 sqldir = $(pkgdatadir)/sql

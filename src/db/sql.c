@@ -73,6 +73,62 @@
 	"and e.received >= coalesce($3, '-infinity'::timestamptz) - interval '1 hour' and ($4 = '' or e.store = $4) " \
 	"and (e.type = any($5) or e.type ^@ any($6))"
 
+#define API_TASK_COLUMNS                                                                           \
+	"t.id, t.customer, t.chain, t.store, t.rule, t.title, t.text, t.manager, t.\"group\", "    \
+	"t.order_id, t.call, t.results, t.result, t.priority, t.created, t.deadline, t.remind, "   \
+	"t.taken_at, t.done_at, t.overdue, t.state"
+#define API_MESSAGE_COLUMNS                                                                        \
+	"t.id, t.customer, t.chain, t.store, t.rule, t.channel, t.class, t.priority, t.template, " \
+	"t.lang, t.address, t.subject, t.reason, t.created, t.due, t.expires, t.state, t.code, "   \
+	"t.detail, t.attempts, t.sent_at, t.provider_id, t.outcome, t.outcome_at, "                \
+	"t.delivered_at, t.opened_at, t.clicked_at, t.replied_at, t.bounced_at, t.verdict"
+#define API_CHAIN_COLUMNS                                                                          \
+	"t.id, t.customer, t.store, t.rule, t.key, t.text_hash, t.state, t.started, t.ended, "     \
+	"t.wake_at, t.awaits, t.reason"
+#define API_CHAIN_LIVE                                                                             \
+	"(select id, customer, store, rule, key, text_hash, state, started, "                      \
+	"null::timestamptz as ended, wake_at, to_json(awaits) as awaits, reason from chain) t"
+#define API_CHAINS_OF(customer)                                                                    \
+	"(select id, customer, store, rule, key, text_hash, state, started, "                      \
+	"null::timestamptz as ended, wake_at, to_json(awaits) as awaits, reason "                  \
+	"from chain where customer = " customer                                                    \
+	" union all select id, customer, store, rule, key, text_hash, state, started, ended, "     \
+	"null, null, reason from chain_log where customer = " customer ") t"
+
+/* A list, newest first, of the rows before $1, at most $2 of them.  It looks at 10,000 rows at most, so
+ * that a filter that fits nothing does not read the table: the first columns say how far it came. */
+#define API_LIST(columns, from, where, hit)                                                        \
+	"with s as materialized (select t.id, (" hit ") as hit from " from " where " where         \
+	" and t.id < $1 order by t.id desc limit 10000) "                                          \
+	"select x.low, x.seen, " columns " from (select min(id) as low, count(*) as seen from s) " \
+	"x left join (select id from s where hit order by id desc limit $2) h on true "            \
+	"left join " from " on t.id = h.id order by h.id desc nulls last"
+/* The same of one customer ($7), by his index. */
+#define API_LIST_OF(columns, from, hit)                                                            \
+	"select null::bigint, 0::bigint, " columns " from " from                                   \
+	" where t.customer = $7 and t.id < $1 and " hit " order by t.id desc limit $2"
+
+#define API_TASK_HIT                                                                               \
+	"($3 = '' or t.state = $3 "                                                                \
+	"or ($3 = 'overdue' and t.overdue and t.state in ('open', 'taken'))) "                     \
+	"and ($4 = '' or t.manager = $4) and ($5 = '' or t.\"group\" = $5) "                       \
+	"and ($6 = '' or t.store = $6)"
+#define API_MESSAGE_HIT                                                                            \
+	"($3 = '' or t.state = $3) and ($4 = '' or t.channel = $4) and ($5 = '' or t.rule = $5) "  \
+	"and ($6 = '' or t.store = $6)"
+#define API_CHAIN_HIT                                                                              \
+	"($3 = '' or t.state = $3) and ($4 = '' or t.key = $4) and ($5 = '' or t.rule = $5) "      \
+	"and ($6 = '' or t.store = $6)"
+
+/* A customer's ($1) timeline behind ($2, $3), of store $4 or all, at most $5 entries. */
+#define LINE(at, id, columns, from, where)                                                         \
+	"select " at ", " id ", " columns " from " from " where " where " and (" at ", " id        \
+	") > ($2, $3) order by 1, 2 limit $5"
+/* Notes and changes of consent belong to the store of the event or chain that they came from. */
+#define LINE_OF_STORE                                                                              \
+	"($4 = '' or exists (select from event e where e.customer = $1 and e.seq = t.seq "         \
+	"and e.store = $4)"
+
 #define PICK_CHAIN(limit)                                                                          \
 	[SQL_PICK_CHAIN_##limit] = { "pick_chain_" #limit, "n",                                    \
 		"select c.id, h.wake_at from chain h join customer c on c.id = h.customer "        \
@@ -756,4 +812,130 @@ const struct sql sql_table[SQL_COUNT] = {
 		"c as (update current set switches_version = switches_version + 1 "
 		"where exists (select from s)) select rule, key from h",
 		SQL_TOOL, false },
+
+	/*** the API ***/
+	[SQL_API_INBOX_LEFT] = { "api_inbox_left", "I", "select id from inbox where id = any($1)",
+		SQL_API, false },
+	[SQL_API_PAUSES] = { "api_pauses", "", "select scope, reason, at from pause order by scope",
+		SQL_API, false },
+	/* by an identity ($1 value, $2 kind, $3 base) or our own number ($4) */
+	[SQL_API_CARD] = { "api_card", "snsi",
+		"with recursive k(id) as (select customer from identity "
+		"where value = $1 and kind = $2::smallint and base = $3 union all select $4), "
+		"r as (select c.id, c.merged_into from customer c join k on c.id = k.id "
+		"union select c.id, c.merged_into from r join customer c on c.id = r.merged_into "
+		"where r.merged_into <> 0) select " CARD_COLUMNS " from customer "
+		"where id = (select id from r where merged_into = 0 limit 1) and ($3 = '' or base = $3)",
+		SQL_API | SQL_TOOL, false },
+	[SQL_API_IDENTITIES] = { "api_identities", "i",
+		"select kind::int, value from identity where customer = $1 order by kind, value "
+		"limit 200",
+		SQL_API, false },
+	[SQL_API_ORDERS] = { "api_orders", "is",
+		"select o.store, o.id, o.number, o.status, o.currency, o.total::float8, "
+		"o.refunded::float8, o.payment, o.channel, o.coupon, o.tracking_number, o.carrier, "
+		"o.tracking_url, o.placed_at, o.delivery_at, o.delivery_until, o.updated_at, "
+		"o.cancelled, o.products from orders o where o.customer = $1 "
+		"and ($2 = '' or o.store = $2) "
+		"order by coalesce(o.placed_at, o.updated_at) desc nulls last, o.id desc limit 20",
+		SQL_API, false },
+	[SQL_API_TASKS] = { "api_tasks", "insssss",
+		API_LIST(API_TASK_COLUMNS, "task t", "true", API_TASK_HIT), SQL_API, false },
+	[SQL_API_TASKS_LIVE] = { "api_tasks_live", "insssss",
+		API_LIST(API_TASK_COLUMNS, "task t", "t.state in ('open', 'taken')", API_TASK_HIT),
+		SQL_API, false },
+	[SQL_API_TASKS_OF] = { "api_tasks_of", "inssssi",
+		API_LIST_OF(API_TASK_COLUMNS, "task t", API_TASK_HIT), SQL_API, false },
+	[SQL_API_TASK] = { "api_task", "i",
+		"select " API_TASK_COLUMNS " from task t where t.id = $1", SQL_API, false },
+	/* $1 task, $2 type, $3 data, $4 result, $5 by, $6 host: the inbox row where the task may be
+	 * moved so, with its line in the audit; the task as it is, and whether it has that result */
+	[SQL_API_TASK_MOVE] = { "api_task_move", "isjsss",
+		"with t as (select id, customer, store, state, results from task where id = $1), "
+		"may as (select t.*, case when $2 = 'task.taken' then t.state = 'open' "
+		"else t.state in ('open', 'taken') end as state_fits, $4 = '' or t.results is null "
+		"or json_array_length(t.results) = 0 or exists (select from "
+		"json_array_elements_text(t.results) r where r = $4) as result_fits from t), "
+		"i as (insert into inbox (customer, store, type, data) "
+		"select coalesce(nullif(c.merged_into, 0), m.customer), m.store, $2, $3 from may m "
+		"join customer c on c.id = m.customer where state_fits and result_fits "
+		"returning id, customer), "
+		"a as (insert into audit (by, host, action, object, detail) "
+		"select $5, $6, $2, 'task/' || $1, $3 from i) "
+		"select may.state_fits, may.result_fits, i.id, i.customer, may.results "
+		"from may left join i on true",
+		SQL_API, false },
+	/* Was it inbox row $2 of customer $3 with type $4 that moved task $1?  The events of one batch
+	 * have one time; of those the first was it. */
+	[SQL_API_TASK_MOVED] = { "api_task_moved", "iiis",
+		"select coalesce((select e.id = 'inbox:' || $2::text from event e "
+		"where e.customer = $3 and e.type = $4 and e.data ->> 'task_id' = $1::text "
+		"and e.received > now() - interval '1 day' "
+		"and e.time = case $4 when 'task.taken' then t.taken_at else t.done_at end "
+		"order by e.seq limit 1), false), " API_TASK_COLUMNS " from task t where t.id = $1",
+		SQL_API, false },
+	[SQL_API_MESSAGES] = { "api_messages", "insssss",
+		API_LIST(API_MESSAGE_COLUMNS, "message t", "true", API_MESSAGE_HIT), SQL_API,
+		false },
+	[SQL_API_MESSAGES_OF] = { "api_messages_of", "inssssi",
+		API_LIST_OF(API_MESSAGE_COLUMNS, "message t", API_MESSAGE_HIT), SQL_API, false },
+	[SQL_API_CHAINS] = { "api_chains", "insssss",
+		API_LIST(API_CHAIN_COLUMNS, API_CHAIN_LIVE, "true", API_CHAIN_HIT), SQL_API,
+		false },
+	[SQL_API_CHAINS_OF] = { "api_chains_of", "inssssi",
+		API_LIST_OF(API_CHAIN_COLUMNS, API_CHAINS_OF("$7"), API_CHAIN_HIT), SQL_API,
+		false },
+	/* $1 customer, $2 store, $3 channel, $4 data: no row where the card is gone; inbox 0 where it
+	 * is unsubscribed already */
+	[SQL_API_UNSUBSCRIBE] = { "api_unsubscribe", "issj",
+		"with recursive r as (select id, merged_into from customer where id = $1 "
+		"union select c.id, c.merged_into from r "
+		"join customer c on c.id = r.merged_into where r.merged_into <> 0), "
+		"i as (insert into inbox (customer, store, type, data) "
+		"select c.id, $2, 'message.unsubscribed', $4 from r join customer c on c.id = r.id "
+		"where r.merged_into = 0 and (c.suppressed ->> $3) is distinct from 'unsubscribed' "
+		"returning id) "
+		"select coalesce(i.id, 0) from r left join i on true where r.merged_into = 0",
+		SQL_API, false },
+
+	/*** a customer's timeline ***/
+	[SQL_LINE_EVENTS] = { "line_events", "itisn",
+		LINE("least(t.time, t.received)", "t.seq",
+			"t.store, t.source, t.id, t.type, t.time, t.received, t.claimed, "
+			"case t.origin when 0 then 'door' when 1 then 'inbox' else 'daemon' end, "
+			"t.cause_chain, t.data, t.verdicts",
+			"event t", "t.customer = $1 and ($4 = '' or t.store = $4)"),
+		SQL_API | SQL_TOOL, false },
+	/* several may have one moment: ctid tells them apart, rows are never changed */
+	[SQL_LINE_CONSENTS] = { "line_consents", "itisn",
+		LINE("t.at", "t.n", "t.channel, t.given, t.source",
+			"(select *, row_number() over (partition by at order by seq, ctid) as n "
+			"from consent_log where customer = $1) t",
+			LINE_OF_STORE ")"),
+		SQL_API | SQL_TOOL, false },
+	[SQL_LINE_CHAINS] = { "line_chains", "itisn",
+		LINE("t.started", "t.id", API_CHAIN_COLUMNS, API_CHAINS_OF("$1"),
+			"($4 = '' or t.store = $4)"),
+		SQL_API | SQL_TOOL, false },
+	[SQL_LINE_TASKS] = { "line_tasks", "itisn",
+		LINE("t.created", "t.id", API_TASK_COLUMNS, "task t",
+			"t.customer = $1 and ($4 = '' or t.store = $4)"),
+		SQL_API | SQL_TOOL, false },
+	[SQL_LINE_NOTES] = { "line_notes", "itisn",
+		LINE("t.at", "t.n", "t.rule, t.text, t.chain",
+			"(select *, row_number() over (partition by at order by seq, chain, ctid) as n "
+			"from note where customer = $1) t",
+			LINE_OF_STORE
+			" or exists (select from chain h where h.id = t.chain "
+			"and h.store = $4) or exists (select from chain_log h "
+			"where h.customer = $1 and h.id = t.chain and h.store = $4))"),
+		SQL_API | SQL_TOOL, false },
+	[SQL_LINE_MESSAGES] = { "line_messages", "itisn",
+		LINE("t.created", "t.id", API_MESSAGE_COLUMNS, "message t",
+			"t.customer = $1 and ($4 = '' or t.store = $4)"),
+		SQL_API | SQL_TOOL, false },
+	[SQL_LINE_CHAIN_ENDS] = { "line_chain_ends", "itisn",
+		LINE("t.ended", "t.id", "t.id, t.store, t.rule, t.key, t.state, t.reason",
+			"chain_log t", "t.customer = $1 and ($4 = '' or t.store = $4)"),
+		SQL_API | SQL_TOOL, false },
 };

@@ -153,6 +153,30 @@ enum sql_id {
 	SQL_RENDER_DROP,
 	SQL_CHAIN_STOP,
 	SQL_CHAIN_RETRY,
+	/* the API's reads and its few writes */
+	SQL_API_INBOX_LEFT,
+	SQL_API_PAUSES,
+	SQL_API_CARD,
+	SQL_API_IDENTITIES,
+	SQL_API_ORDERS,
+	SQL_API_TASKS,
+	SQL_API_TASKS_LIVE,
+	SQL_API_TASKS_OF,
+	SQL_API_TASK,
+	SQL_API_TASK_MOVE,
+	SQL_API_TASK_MOVED,
+	SQL_API_MESSAGES,
+	SQL_API_MESSAGES_OF,
+	SQL_API_CHAINS,
+	SQL_API_CHAINS_OF,
+	SQL_API_UNSUBSCRIBE,
+	SQL_LINE_EVENTS, /* a customer's timeline: one statement per kind of entry */
+	SQL_LINE_CONSENTS,
+	SQL_LINE_CHAINS,
+	SQL_LINE_TASKS,
+	SQL_LINE_NOTES,
+	SQL_LINE_MESSAGES,
+	SQL_LINE_CHAIN_ENDS,
 	SQL_COUNT
 };
 
@@ -161,6 +185,7 @@ enum sql_user {
 	SQL_KEEPER = 2, /* db/schema's keeper */
 	SQL_SEAT = 8,   /* door/mqtt_seat */
 	SQL_TOOL = 4,   /* db/block: couriers, nudgectl; prepared when first used */
+	SQL_API = 16,   /* door/ask: what people and their programs look at */
 };
 
 struct sql {
