@@ -14,3 +14,6 @@ EXTRA_DIST += tests/system/smtpd.py tests/system/test_courier.py
 check_PROGRAMS += tests/mqtt_gate
 tests_mqtt_gate_SOURCES = tests/mqtt_gate.c
 EXTRA_DIST += tests/system/broker.py tests/system/test_mqtt.py
+check_PROGRAMS += tests/api_run
+tests_api_run_SOURCES = tests/api_run.c
+EXTRA_DIST += tests/system/test_api.py

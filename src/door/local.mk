@@ -16,3 +16,7 @@ libnudged_a_SOURCES += \
 	src/door/mqtt_message.c src/door/mqtt_message.h \
 	src/door/mqtt_seat.c src/door/mqtt_seat.h \
 	src/door/mqtt.c src/door/mqtt.h
+libnudged_a_SOURCES += src/door/ask.c src/door/ask.h
+libnudged_a_SOURCES += src/door/health.c src/door/health.h
+libnudged_a_SOURCES += src/door/api.c src/door/api.h src/door/api_int.h \
+	src/door/api_list.c src/door/api_card.c src/door/api_task.c

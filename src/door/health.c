@@ -1,0 +1,178 @@
+/* health.c: two constants and one JSON object.
+ *
+ * Whether the daemon is ready is asked when the request comes and again when the pauses have come:
+ * the state is cheap to look at, and so the answer is as of the moment it is sent.  /healthz looks
+ * at nothing: a restart does not help against a missing database, so it must not be a reason for
+ * one.
+ */
+#include "door/health.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "db/read.h"
+#include "door/ask.h"
+#include "door/http.h"
+#include "door/metrics.h"
+
+#include <stdlib.h>
+
+struct health {
+	struct health_env env;
+};
+
+/* Of one /readyz that waits for the pauses. */
+struct health_wait {
+	struct health *health;
+	struct span paused; /* JSON array, in the job's arena */
+};
+
+void health_reason(struct health_state *s, const char *why)
+{
+	if (s->n_reasons < HEALTH_REASONS)
+		s->reasons[s->n_reasons++] = why;
+}
+
+/* The state with the reasons that follow from it. */
+static void health_look(const struct health *h, struct health_state *ret)
+{
+	*ret = (struct health_state){ 0 };
+	h->env.look(h->env.arg, ret);
+	if (ret->draining)
+		health_reason(ret, "the daemon is stopping");
+	if (h->env.ask != NULL && ask_is_unsafe(h->env.ask))
+		ret->unsafe_durability = true;
+}
+
+static void health_put_flag(struct buf *b, const char *key, bool on)
+{
+	json_put_key(b, key);
+	buf_str(b, on ? "true" : "false");
+}
+
+/* Writes the answer; paused: a JSON array, or empty when it is not known.  Returns the status. */
+static int health_write(const struct health *h, struct span paused, struct buf *b)
+{
+	struct health_state s;
+	char text[32];
+
+	health_look(h, &s);
+	buf_char(b, '{');
+	health_put_flag(b, "ready", s.n_reasons == 0);
+	json_put_key(b, "reasons");
+	buf_char(b, '[');
+	for (size_t i = 0; i < s.n_reasons; i++) {
+		if (i > 0)
+			buf_char(b, ',');
+		json_put_text(b, span_of(s.reasons[i]));
+	}
+	buf_char(b, ']');
+	health_put_flag(b, "draining", s.draining);
+	health_put_flag(b, "unsafe_durability", s.unsafe_durability);
+	json_put_key(b, "partitions_until");
+	if (s.partitions_until_us > 0)
+		buf_printf(b, "\"%s\"", clock_format_rfc3339(s.partitions_until_us, text));
+	else
+		buf_str(b, "null");
+	json_put_key(b, "rule_set");
+	if (s.rule_set != 0)
+		buf_printf(b, "\"%lld\"", (long long)s.rule_set);
+	else
+		buf_str(b, "null");
+	json_put_key(b, "paused");
+	buf_span(b, paused.n ? paused : SPAN("null"));
+	buf_str(b, "}\n");
+	return s.n_reasons == 0 ? 200 : 503;
+}
+
+static void health_on_pauses(void *arg, unsigned tag, const struct db_rows *rows)
+{
+	struct ask_job *job = arg;
+	struct health_wait *w = job->user;
+	struct buf b = { 0 };
+
+	(void)tag;
+	for (size_t i = 0; i < db_rows_count(rows); i++) {
+		buf_char(&b, i ? ',' : '[');
+		read_object(&b, READ_PAUSE, rows, i, 0);
+	}
+	buf_str(&b, b.n ? "]" : "[]");
+	w->paused = (struct span){ arena_dup(&job->arena, b.p, b.n), b.n };
+	buf_free(&b);
+}
+
+static void health_on_known(struct ask_job *job)
+{
+	struct health_wait *w = job->user;
+	int status = health_write(w->health, w->paused, &job->out);
+
+	ask_answer(job, status, "application/json", buf_as_span(&job->out));
+}
+
+static void health_on_ready(void *arg, struct http_request *req)
+{
+	struct health *h = arg;
+	struct ask_job *job = NULL;
+
+	if (h->env.ask != NULL && ask_has_room(h->env.ask))
+		job = ask_begin(h->env.ask, req, sizeof(struct health_wait));
+	if (job == NULL) {
+		struct buf b = { 0 };
+		int status = health_write(h, (struct span){ NULL, 0 }, &b);
+
+		http_answer(req, status, "application/json", buf_as_span(&b));
+		buf_free(&b);
+		return;
+	}
+	((struct health_wait *)job->user)->health = h;
+	ask_bind(job, SQL_API_PAUSES);
+	ask_send(job, health_on_pauses, 0);
+	ask_sync(job, health_on_known);
+}
+
+static void health_on_alive(void *arg, struct http_request *req)
+{
+	(void)arg;
+	http_answer(req, 200, "application/json", SPAN("{\"alive\":true}\n"));
+}
+
+static void health_on_metrics(void *arg, struct http_request *req)
+{
+	struct health *h = arg;
+	struct buf b = { 0 };
+
+	if (h->env.metrics == NULL) {
+		http_refuse(req, 404, "this daemon does not count", NULL, NULL);
+		return;
+	}
+	if (h->env.count != NULL)
+		h->env.count(h->env.arg);
+	metrics_write(h->env.metrics, &b);
+	http_answer(req, 200, metrics_content_type, buf_as_span(&b));
+	buf_free(&b);
+}
+
+static const struct http_route health_table[] = {
+	{ "GET", "/healthz", false, 0, NULL, health_on_alive },
+	{ "GET", "/livez", false, 0, NULL, health_on_alive },
+	{ "GET", "/readyz", false, 0, NULL, health_on_ready },
+	{ "GET", "/metrics", false, 0, NULL, health_on_metrics },
+};
+
+struct health *health_open(const struct health_env *env)
+{
+	struct health *h = xcalloc(1, sizeof *h);
+
+	h->env = *env;
+	return h;
+}
+
+void health_add_routes(struct health *h, struct http *server)
+{
+	http_add_routes(server, health_table, sizeof health_table / sizeof *health_table, h);
+}
+
+void health_close(struct health *h)
+{
+	free(h);
+}
