@@ -36,7 +36,6 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "base/now.h"
 #include "door/mqtt_client.h"
 #include "door/mqtt_message.h"
 #include "model/shop.h"
@@ -296,7 +295,7 @@ static void mqtt_on_message(struct mosquitto *client, void *arg,
 			"passed over a message that the broker keeps (retained) for \"%.100s\"",
 			message->topic);
 	} else {
-		gate_take(&m->gate, shop, message, properties, clock_now_us());
+		gate_take(&m->gate, shop, message, properties);
 	}
 }
 

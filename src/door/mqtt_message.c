@@ -8,6 +8,7 @@
  */
 #include "door/mqtt_message.h"
 
+#include "base/now.h"
 #include "door/envelope.h"
 
 #include <mqtt_protocol.h>
@@ -93,10 +94,10 @@ static void gate_quarantine(
 }
 
 /* Makes room when it is the very first message, and notes when the batch came. */
-static void gate_begin(struct gate *g, int64_t wall_us)
+static void gate_begin(struct gate *g)
 {
 	if (g->received_us == 0)
-		g->received_us = wall_us;
+		g->received_us = clock_now_us();
 	if (g->arena.head != NULL)
 		return;
 	arena_alloc(&g->arena, GATE_ARENA_BYTES);
@@ -104,7 +105,7 @@ static void gate_begin(struct gate *g, int64_t wall_us)
 }
 
 void gate_take(struct gate *g, const struct shop *shop, const struct mosquitto_message *message,
-	const mosquitto_property *properties, int64_t wall_us)
+	const mosquitto_property *properties)
 {
 	size_t n_bytes = message->payloadlen > 0 ? (size_t)message->payloadlen : 0;
 	struct envelope_input in = { .shop = shop, .door = ADMIT_MQTT };
@@ -113,7 +114,7 @@ void gate_take(struct gate *g, const struct shop *shop, const struct mosquitto_m
 	struct envelope_fault fault;
 	size_t n;
 
-	gate_begin(g, wall_us);
+	gate_begin(g);
 	g->bytes += n_bytes;
 	in.body.p = n_bytes ? arena_dup(&g->arena, message->payload, n_bytes) : "";
 	in.body.n = n_bytes;

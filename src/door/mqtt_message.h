@@ -27,7 +27,7 @@ struct gate {
 bool gate_topic_store(const char *topic, struct span prefix, struct span *ret_store) MUST_CHECK;
 /* Copies the message and adds its events. */
 void gate_take(struct gate *g, const struct shop *shop, const struct mosquitto_message *message,
-	const mosquitto_property *properties, int64_t wall_us);
+	const mosquitto_property *properties);
 /* Forgets the batch and keeps some of the memory. */
 void gate_reset(struct gate *g);
 void gate_fini(struct gate *g);

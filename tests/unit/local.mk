@@ -132,3 +132,8 @@ tests_unit_unsubscribe_test_SOURCES = tests/unit/unsubscribe_test.c
 tests_unit_courier_test_SOURCES = tests/unit/courier_test.c
 TESTS += tests/unit/unsubscribe_test tests/unit/courier_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/mqtt_message_test
+tests_unit_mqtt_message_test_SOURCES = tests/unit/mqtt_message_test.c
+TESTS += tests/unit/mqtt_message_test
+endif
