@@ -261,11 +261,13 @@ void courier_settle(struct courier *c, enum courier_end end, const char *code, c
 
 	switch (end) {
 	case COURIER_SENT: r.state = MESSAGE_SENT; break;
-	case COURIER_REFUSED: r.state = MESSAGE_FAILED; break;
+	case COURIER_REFUSED: /* a test machine's own refusal is no failure */
+		r.state = strcmp(code, "only_to") == 0 ? MESSAGE_REFUSED : MESSAGE_FAILED;
+		break;
 	case COURIER_LATER: courier_again(c, m, &r); break;
 	case COURIER_UNKNOWN: courier_doubt(c, m, &r); break;
 	}
-	if (r.state == MESSAGE_SENT || r.state == MESSAGE_FAILED) {
+	if (r.state != MESSAGE_READY && r.state != MESSAGE_IN_DOUBT) {
 		courier_news(m, end, code, &data);
 		r.type = r.state == MESSAGE_SENT ? SPAN("message.sent") : SPAN("message.failed");
 		r.data = buf_as_span(&data);

@@ -223,7 +223,7 @@ static void *mqttout_open(const struct courier_env *env, struct err *err)
 {
 	static bool is_open;
 	struct mqttout *q;
-	int rc;
+	int rc = MOSQ_ERR_NOMEM;
 
 	if (!*env->mqttout.host) {
 		err_set(err, "[mqtt] host is empty: there is no broker to publish to");
@@ -236,8 +236,7 @@ static void *mqttout_open(const struct courier_env *env, struct err *err)
 	q->o = &env->mqttout;
 	q->m = mosquitto_new(q->o->client_id, true, q);
 	if (q->m == NULL || (rc = mqttout_set(q)) != MOSQ_ERR_SUCCESS) {
-		err_set(err, "could not set up the MQTT client: %s",
-			q->m ? mosquitto_strerror(rc) : "out of memory");
+		err_set(err, "could not set up the MQTT client: %s", mosquitto_strerror(rc));
 		mqttout_close(q);
 		return NULL;
 	}

@@ -5,7 +5,10 @@ directory: $NUDGED_BUILD, else the current directory.
 """
 import json
 import os
+import random
+import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -54,12 +57,15 @@ class Bench:
         self.customer(1, "anna@example.com")
         self.template("a" * 64, html=HTML)
 
-    def write(self, **more):
+    def write(self, mqtt=None, publish="", **more):
         self.mail.update(more)
+        self.mqtt = mqtt or getattr(self, "mqtt", None)
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f"[nudged]\npublic_url = https://shop.test/n\nsign_key = {'k' * 20}\n"
                        f"[database]\ndsn = {self.pg.dsn}\npoll = 100ms\n[mail]\n")
             file.writelines(f"{k} = {v}\n" for k, v in self.mail.items())
+            if self.mqtt:
+                file.write(f"[mqtt]\nhost = localhost\nport = {self.mqtt}\n[publish]\ntimeout = 2s\n{publish}\n")
             file.write("[store shop]\nfrom = Лавка <shop@shop.test>\nreply_to = help@shop.test\n"
                        "zone = Europe/Kyiv\ncurrency = EUR\nlanguage = en\n")
 
@@ -601,6 +607,131 @@ def test_tls_if_offered_takes_any_certificate(pg, certificates):
             bench.close()
 
 
+def test_another_server_takes_it_too(pg):
+    """aiosmtpd, which is not ours: it knows the protocol better than our fixture."""
+    from aiosmtpd.controller import Controller
+
+    class Keep:
+        def __init__(self):
+            self.mails = []
+
+        async def handle_DATA(self, server, session, envelope):
+            self.mails.append(envelope)
+            return "250 kept"
+
+    keep = Keep()
+    controller = Controller(keep, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    bench = Bench(pg, None, port=controller.port)
+    try:
+        numbers = [bench.message() for _ in range(3)]
+        bench.start()
+        for m in numbers:
+            bench.until(m, "sent")
+        assert len(keep.mails) == 3 and keep.mails[0].rcpt_tos == ["anna@example.com"]
+    finally:
+        bench.close()
+        controller.stop()
+
+
+# publish
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+
+
+class Broker:
+    def __init__(self, directory):
+        self.port = free_port()
+        self.config = os.path.join(directory, "mosquitto.conf")
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([MOSQUITTO, "-c", self.config], stderr=subprocess.DEVNULL)
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    if not os.path.exists(MOSQUITTO):
+        pytest.skip("mosquitto is not installed")
+    b = Broker(str(tmp_path))
+    yield b
+    b.stop()
+
+
+def listen(broker):
+    import paho.mqtt.client as mqtt
+
+    got = []
+    client = mqtt.Client()
+    client.on_message = lambda c, arg, m: got.append((m.topic, m.payload.decode(), m.qos))
+    client.connect("127.0.0.1", broker.port)
+    client.subscribe("#", 1)
+    client.loop_start()
+    time.sleep(0.2)
+    return client, got
+
+
+def test_publish(bench, broker):
+    bench.write(mqtt=broker.port)
+    client, got = listen(broker)
+
+    def publish(topic, payload):
+        return bench.message(channel="publish", template=None, template_hash=None,
+                             data={"topic": topic, "payload": payload})
+
+    a, b, bad, loop = publish("stock", {"sku": "x", "n": 1}), publish("words", "Привіт"), publish("a/#", 1), publish("events/x", 1)
+    bench.start("publish")
+    assert bench.until(a, "sent") and bench.until(b, "sent")
+    assert bench.until(bad, "failed") == ("failed", "bad_topic") and bench.until(loop, "failed")
+    time.sleep(0.2)
+    assert sorted(got) == [("nudged/shop/stock", '{"sku": "x", "n": 1}', 1), ("nudged/shop/words", "Привіт", 1)]
+    broker.stop()
+    c = publish("stock", 2)
+    pause(1)
+    assert bench.until(c, "ready")
+    broker.start()
+    assert bench.until(c, "sent", seconds=20)
+    client.loop_stop()
+
+
+def test_publish_without_puback_is_in_doubt(bench):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        bench.write(mqtt=server.getsockname()[1])
+        m = bench.message(channel="publish", data={"topic": "t", "payload": 1})
+        bench.start("publish")
+        s, _ = server.accept()
+        s.recv(1000)
+        s.sendall(b"\x20\x02\x00\x00")  # CONNACK
+        assert s.recv(1000)
+        assert bench.until(m, "in_doubt") == ("in_doubt", "no_puback")
+
+
+def test_publish_only_to(bench, broker):
+    bench.write(mqtt=broker.port, publish="only_to = nudged/shop/test/#")
+    a = bench.message(channel="publish", data={"topic": "test/x", "payload": 1})
+    b = bench.message(channel="publish", data={"topic": "real", "payload": 1})
+    bench.start("publish")
+    assert bench.until(a, "sent") and bench.until(b, "refused") == ("refused", "only_to")
+
+
 # crashes
 
 POINTS = ["claim.before_commit", "claim.after_commit", "mail.before_body", "mail.after_body", "mail.before_record",
@@ -624,6 +755,29 @@ def test_kill_at_each_step_once_or_in_doubt(bench, smtp, point):
         assert state == "in_doubt" or m in got                         # sent means sent
     told = [d["message_id"] for t, d in bench.inbox() if t == "message.sent"]
     assert sorted(told) == sorted(str(m) for m, s in zip(numbers, states) if s == "sent")
+
+
+@needs_failpoints
+def test_kill_rounds(bench, smtp):
+    """Couriers die at random places, NUDGED_ROUNDS times (200 in the fault suite)."""
+    rounds = int(os.environ.get("NUDGED_ROUNDS", "20"))
+    rng = random.Random(7)
+    for i in range(20):
+        bench.customer(100 + i, f"c{i}@example.com")
+    numbers, killed = [], 0
+    while killed < rounds:
+        numbers += [bench.message(100 + rng.randrange(20)) for _ in range(4)]
+        courier = bench.start(failpoint=f"{rng.choice(POINTS)}:{rng.randint(1, 4)}")
+        if courier.wait(20) == -signal.SIGKILL:
+            killed += 1
+    bench.start()
+    states = {m: bench.until(m, "sent", "in_doubt")[0] for m in numbers}
+    got = [int(m.header("Message-ID")[2:].split(".")[0]) for m in smtp.messages]
+    assert len(got) == len(set(got))
+    assert {m for m, s in states.items() if s == "sent"} <= set(got)
+    assert sum(s == "in_doubt" for s in states.values()) <= killed
+    told = [d["message_id"] for t, d in bench.inbox() if t == "message.sent"]
+    assert sorted(told) == sorted(str(m) for m, s in states.items() if s == "sent")
 
 
 @needs_failpoints
