@@ -37,6 +37,7 @@ struct luajson_object {
 	const void *arg;
 	const char *path; /* its own */
 	struct span text;
+	luajson_watch_fn *watch; /* told of every reading, or NULL */
 	bool is_list;
 	bool is_scanned;     /* the iterator has been at the end */
 	size_t n;            /* elements of a list */
@@ -136,6 +137,7 @@ static struct luajson_object *luajson_new(
 	o->arg = at->arg;
 	o->path = outer ? at->path : behind;
 	o->text = outer ? (struct span){ behind, json.n } : json;
+	o->watch = NULL;
 	o->is_list = json_kind(json) == JSON_ARRAY;
 	o->is_scanned = !outer;
 	o->n = o->n_members = 0;
@@ -263,6 +265,14 @@ void luajson_set_hidden(lua_State *L, int idx, const char *field)
 	lua_pop(L, 1);
 }
 
+void luajson_watch(lua_State *L, int idx, luajson_watch_fn *fn)
+{
+	struct luajson_object *o = luajson_object_at(L, idx);
+
+	if (o)
+		o->watch = fn;
+}
+
 bool luajson_text(lua_State *L, int idx, struct span *ret_json)
 {
 	struct luajson_object *o = luajson_object_at(L, idx);
@@ -361,11 +371,24 @@ static void luajson_read(lua_State *L, struct luajson_object *o)
 	luajson_push_at(L, value, kind, &at);
 }
 
+/* Tells who watches the object that a field of it is read. */
+static void luajson_tell(lua_State *L, const struct luajson_object *o)
+{
+	struct span name;
+
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return;
+	name.p = lua_tolstring(L, 2, &name.n);
+	o->watch(L, name);
+}
+
 static int l_luajson_index(lua_State *L)
 {
-	struct luajson_object *o;
+	struct luajson_object *o = lua_touserdata(L, 1);
 	int type;
 
+	if (o->watch)
+		luajson_tell(L, o);
 	lua_getiuservalue(L, 1, LUAJSON_FIELDS); /* 3 */
 	lua_pushvalue(L, 2);
 	type = lua_rawget(L, 3);
@@ -373,7 +396,6 @@ static int l_luajson_index(lua_State *L)
 		lua_pushnil(L);
 	if (type != LUA_TNIL)
 		return 1;
-	o = lua_touserdata(L, 1);
 	if (o->is_list || lua_type(L, 2) != LUA_TSTRING)
 		return 1;
 	luajson_read(L, o);

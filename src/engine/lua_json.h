@@ -34,6 +34,10 @@ void luajson_push(
 /* Pops a value and gives it to the object at idx as a field that is read like the others, but
  * neither iterated nor encoded (event.meta). */
 void luajson_set_hidden(lua_State *L, int idx, const char *field);
+/* Tells of every reading of a field of the object at idx (not of objects inside), by its name: for the
+ * values that `when` has read.  fn may raise; NULL: no more. */
+typedef void luajson_watch_fn(lua_State *L, struct span name);
+void luajson_watch(lua_State *L, int idx, luajson_watch_fn *fn);
 /* Is the value at idx such an object or list?  Then *ret_json lends its text (while it is on the
  * stack). */
 bool luajson_text(lua_State *L, int idx, struct span *ret_json);
