@@ -177,7 +177,7 @@ void chain_halt(struct desk *d, struct chain *c, enum chain_state state, const c
 	struct arena *a = &d->sitting->batch->arena;
 
 	c->state = state;
-	c->reason = span_of(arena_strdup(a, reason));
+	c->reason = sitting_message(d->sitting, reason);
 	c->wake_us = TIME_NONE;
 	if (answer.p && !c->arrived.n) {
 		c->arrived.p = arena_printf(a, "[%.*s]", SPAN_ARG(answer));

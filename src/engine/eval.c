@@ -289,6 +289,19 @@ const struct query *eval_ask(lua_State *L, struct eval *e, const struct query *q
 	return answered;
 }
 
+void eval_note_field(lua_State *L, struct span name)
+{
+	struct eval *e = script_run_ctx(L);
+
+	if (!e || e->n_fields == EVAL_FIELDS)
+		return;
+	for (unsigned i = 0; i < e->n_fields; i++)
+		if (span_eq(e->fields[i], name))
+			return;
+	e->fields[e->n_fields++] =
+		(struct span){ arena_dup(eval_arena(e), name.p, name.n), name.n };
+}
+
 struct span eval_text(lua_State *L, struct eval *e, int idx)
 {
 	struct span s;

@@ -31,6 +31,8 @@ enum eval_end {
 	EVAL_FAILED, /* nothing has happened; err has file and line */
 };
 
+enum { EVAL_FIELDS = 24 };
+
 struct eval_wait {
 	int64_t wake_us; /* TIME_NONE: no timer */
 	struct span *awaits;
@@ -42,10 +44,12 @@ struct eval {
 	struct frame *frame;
 	const struct rule *rule;
 	const struct shop *shop;
-	struct shop_event *event; /* what the function is given */
-	struct chain *chain;      /* NULL: `when` or `key` */
-	struct replay replay;     /* of `when` too: its reads go into the verdict */
-	struct span answer;       /* resumed: JSON for the wait it stood at; else {NULL,0} */
+	struct shop_event *event;        /* what the function is given */
+	struct chain *chain;             /* NULL: `when` or `key` */
+	struct replay replay;            /* of `when` too: its reads go into the verdict */
+	struct span answer;              /* resumed: JSON for the wait it stood at; else {NULL,0} */
+	struct span fields[EVAL_FIELDS]; /* of the event, in the order of reading; for verdicts */
+	unsigned n_fields;
 	/* results */
 	bool truth;       /* the function returned something true */
 	struct span text; /* it returned this text or number */
@@ -90,6 +94,8 @@ void eval_stop(lua_State *L, struct eval *e, enum eval_stop why);
 /* The answer to a question; q->kind and what belongs to it are filled, customer and before_seq are not.
  * Does not return when there is none yet. */
 const struct query *eval_ask(lua_State *L, struct eval *e, const struct query *q);
+/* The evaluation reads a field of its event (luajson_watch_fn). */
+void eval_note_field(lua_State *L, struct span name);
 /* Text at idx copied to the arena; raises when it is none. */
 struct span eval_text(lua_State *L, struct eval *e, int idx);
 

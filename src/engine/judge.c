@@ -11,11 +11,13 @@
 #include "engine/judge.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "engine/arbiter.h"
 #include "engine/bind_time.h"
 #include "engine/binds.h"
 #include "engine/lua_json.h"
 #include "engine/script.h"
+#include "engine/show.h"
 #include "engine/sitting.h"
 #include "engine/switchboard.h"
 
@@ -70,8 +72,7 @@ static void judge_open_state(lua_State *L, void *ud)
 
 	bind_customer_push(L);
 	j->customer_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_newtable(L);
-	j->shown_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	show_open(L, j);
 	lua_newtable(L);
 	j->parts_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
@@ -156,6 +157,18 @@ void judge_each_rule(const struct judge *j, judge_rule_fn *fn, void *arg)
 struct span sitting_keep(struct sitting *s, const struct buf *b)
 {
 	return (struct span){ arena_dup(&s->batch->arena, b->p, b->n), b->n };
+}
+
+struct span sitting_message(struct sitting *s, const char *text)
+{
+	struct span own = span_of(text);
+	char *copy = arena_dup(&s->batch->arena, own.p, own.n);
+
+	if (!json_is_text(own))
+		for (size_t i = 0; i < own.n; i++)
+			if ((unsigned char)copy[i] >= 0x80)
+				copy[i] = '?';
+	return (struct span){ copy, own.n };
 }
 
 int64_t sitting_number(struct sitting *s)

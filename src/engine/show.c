@@ -2,40 +2,25 @@
  * show.c: an event as a lazy object with its meta beside it.
  *
  * The object made last is kept in the registry: all rules of a type are asked about one event in a row, and
- * objects are read-only, so they may share it.
+ * objects are read-only, so they may share it.  Its fields are watched, so that a verdict can
+ * tell what `when` has read.
  */
 #include "engine/show.h"
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/suggest.h"
+#include "engine/bind_time.h"
+#include "engine/eval.h"
 #include "engine/lua_json.h"
 
 #include <lauxlib.h>
 #include <string.h>
 
-/* The kinds of event.meta (luajson_kind_fn). */
-static enum field_kind show_meta_kind(const void *arg, struct span path)
-{
-	(void)arg;
-	if (span_is(path, "time") || span_is(path, "received") || span_is(path, "claimed_time"))
-		return FIELD_TIME;
-	return span_is(path, "seq") ? FIELD_NUMBER : FIELD_TEXT;
-}
-
 static void show_put_text(struct buf *b, const char *key, struct span value)
 {
 	json_put_key(b, key);
 	json_put_text(b, value.p ? value : SPAN(""));
-}
-
-static void show_put_time(struct buf *b, const char *key, int64_t at_us)
-{
-	char text[32];
-
-	if (at_us == TIME_NONE)
-		return;
-	json_put_key(b, key);
-	json_put_text(b, span_of(clock_format_rfc3339(at_us, text)));
 }
 
 /* When it happened, as far as anybody knows. */
@@ -44,24 +29,94 @@ static int64_t show_time(const struct shop_event *e)
 	return e->time_us == TIME_NONE ? e->received_us : e->time_us;
 }
 
+/* event.meta: its own copy of the few fields, read when asked. */
+enum show_text { SHOW_ID, SHOW_TYPE, SHOW_SOURCE, SHOW_STORE, SHOW_TEXTS };
+struct show_meta {
+	int64_t time_us, received_us, claimed_us, seq;
+	size_t n[SHOW_TEXTS];
+	char text[]; /* one behind the other */
+};
+
 /* Pushes event.meta. */
 static void show_meta(lua_State *L, struct judge *j, const struct shop_event *e)
 {
-	struct buf *b = &j->scratch;
+	const struct span texts[SHOW_TEXTS] = { e->id, e->type, e->source,
+		span_of(e->shop ? e->shop->id : "") };
+	struct show_meta *m;
+	size_t n = 0;
 
-	buf_clear(b);
-	buf_char(b, '{');
-	show_put_text(b, "id", e->id);
-	show_put_text(b, "type", e->type);
-	show_put_time(b, "time", show_time(e));
-	show_put_time(b, "received", e->received_us);
-	show_put_time(b, "claimed_time", e->claimed_us);
-	show_put_text(b, "store", span_of(e->shop ? e->shop->id : ""));
-	show_put_text(b, "source", e->source);
-	json_put_key(b, "seq");
-	buf_int(b, e->seq);
-	buf_char(b, '}');
-	luajson_push(L, buf_as_span(b), show_meta_kind, NULL, "");
+	for (int i = 0; i < SHOW_TEXTS; i++)
+		n += texts[i].n;
+	m = lua_newuserdatauv(L, sizeof *m + n, 0);
+	m->time_us = show_time(e);
+	m->received_us = e->received_us;
+	m->claimed_us = e->claimed_us;
+	m->seq = e->seq;
+	n = 0;
+	for (int i = 0; i < SHOW_TEXTS; i++) {
+		m->n[i] = texts[i].n;
+		if (texts[i].n)
+			memcpy(m->text + n, texts[i].p, texts[i].n);
+		n += texts[i].n;
+	}
+	lua_rawgeti(L, LUA_REGISTRYINDEX, j->meta_ref);
+	lua_setmetatable(L, -2);
+}
+
+static void show_push_text(lua_State *L, const struct show_meta *m, enum show_text which)
+{
+	size_t at = 0;
+
+	for (int i = 0; i < (int)which; i++)
+		at += m->n[i];
+	lua_pushlstring(L, m->text + at, m->n[which]);
+}
+
+/* __index of event.meta. */
+static int l_show_meta_index(lua_State *L)
+{
+	static const char *const names[] = { "id", "type", "source", "store", "seq", "time",
+		"received", "claimed_time", NULL };
+	const struct show_meta *m = lua_touserdata(L, 1);
+	const char *key = luaL_checkstring(L, 2), *near;
+	int i = 0;
+
+	while (names[i] && strcmp(names[i], key))
+		i++;
+	switch (i) {
+	case SHOW_ID:
+	case SHOW_TYPE:
+	case SHOW_SOURCE:
+	case SHOW_STORE: show_push_text(L, m, (enum show_text)i); return 1;
+	case 4: lua_pushinteger(L, m->seq); return 1;
+	case 5: bind_time_push(L, m->time_us); return 1;
+	case 6: bind_time_push(L, m->received_us); return 1;
+	case 7: bind_time_push(L, m->claimed_us); return 1;
+	}
+	near = suggest_word(key, names);
+	return near ? luaL_error(L, "event.meta has no \"%s\"; did you mean \"%s\"?", key, near)
+		    : luaL_error(L, "event.meta has no \"%s\"", key);
+}
+
+static int l_show_meta_newindex(lua_State *L)
+{
+	return luaL_error(L, "event.meta is read-only");
+}
+
+void show_open(lua_State *L, struct judge *j)
+{
+	lua_createtable(L, 0, 4);
+	lua_pushcfunction(L, l_show_meta_index);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, l_show_meta_newindex);
+	lua_setfield(L, -2, "__newindex");
+	lua_pushliteral(L, "event.meta");
+	lua_setfield(L, -2, "__name");
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "__metatable");
+	j->meta_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_newtable(L);
+	j->shown_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* Pushes a new object. */
@@ -80,6 +135,7 @@ void show_event(lua_State *L, struct judge *j, const struct shop_event *e)
 		return;
 	}
 	show_push(L, j, e);
+	luajson_watch(L, -1, eval_note_field);
 	lua_pushvalue(L, -1);
 	lua_rawseti(L, LUA_REGISTRYINDEX, j->shown_ref);
 	j->shown = e;

@@ -12,6 +12,8 @@
 
 #include <lua.h>
 
+/* Registers what is shared by all events; once per judge, inside script_protect. */
+void show_open(lua_State *L, struct judge *j);
 /* Pushes the event object; the same one again while it is asked for the same event.  May raise. */
 void show_event(lua_State *L, struct judge *j, const struct shop_event *e);
 /* Pushes what a wait answers with: the event, with .outcome; nil for null.  May raise. */

@@ -54,7 +54,7 @@ struct judge {
 	struct buf scratch; /* for one text at a time */
 	/* Lua: the event object made last; the next rule that is asked about it gets the same one */
 	const struct shop_event *shown;
-	int shown_ref, customer_ref;
+	int shown_ref, meta_ref, customer_ref;
 	/* Lua: lists and objects of the card made last, good for one part of one evaluation */
 	int parts_ref;
 	uint64_t parts_eval;
@@ -141,6 +141,8 @@ struct sitting {
 
 /* Puts what stands in the scratch buffer into the arena of the batch. */
 struct span sitting_keep(struct sitting *s, const struct buf *b);
+/* A message for people, in the arena: what a rule threw may hold bytes that are no text. */
+struct span sitting_message(struct sitting *s, const char *text);
 /* The next number for an event, chain, message or task. */
 int64_t sitting_number(struct sitting *s);
 /* The customer's zone: his own, else the shop's. */

@@ -88,8 +88,8 @@ static enum start_turn start_ask_rule(struct start *s, struct eval *e, int funct
 	case EVAL_FAILED: break;
 	}
 	verdict_fault(s->desk, s->frame, s->rule, 0, e->err.text);
-	return start_refuse(s, VERDICT_ERROR,
-		(struct verdict_more){ .read = &e->replay, .error = e->err.text });
+	return start_refuse(
+		s, VERDICT_ERROR, (struct verdict_more){ .eval = e, .error = e->err.text });
 }
 
 /* What is the chain about? */
@@ -150,7 +150,7 @@ static enum start_turn start_when(struct start *s)
 	if (s->when.truth)
 		return START_GOES_ON;
 	start_cancel_old(s);
-	return start_refuse(s, VERDICT_WHEN, (struct verdict_more){ .read = &s->when.replay });
+	return start_refuse(s, VERDICT_WHEN, (struct verdict_more){ .eval = &s->when });
 }
 
 /* The last start of the rule, or NULL. */
@@ -267,8 +267,7 @@ static bool start_run(struct start *s)
 	}
 	b->id_next = id_next;
 	verdict_fault(s->desk, s->frame, s->rule, 0, e.err.text);
-	start_refuse(
-		s, VERDICT_ERROR, (struct verdict_more){ .read = &e.replay, .error = e.err.text });
+	start_refuse(s, VERDICT_ERROR, (struct verdict_more){ .eval = &e, .error = e.err.text });
 	return true;
 }
 

@@ -7,9 +7,11 @@
 #include "engine/verdict.h"
 
 #include "base/json.h"
-#include "engine/replay.h"
+#include "engine/eval.h"
 
-enum { VERDICT_VALUE = 120, VERDICT_READS = 30 };
+#include <stdio.h>
+
+enum { VERDICT_VALUE = 120, VERDICT_READS = 40 };
 
 static const char *const verdict_names[] = {
 	[VERDICT_STARTED] = "started",
@@ -38,26 +40,40 @@ const char *verdict_name(enum verdict v)
 	return verdict_names[v];
 }
 
-/* The values read, long ones only by their length. */
-static void verdict_put_reads(struct buf *b, const struct replay *r)
+/* One value read, long ones only by their length. */
+static void verdict_put_read(
+	struct buf *b, const char *of, struct span name, struct span value, unsigned *n)
 {
-	const struct replay_part *p = &r->parts[0];
-	size_t n = 0;
+	char path[128];
 
-	for (size_t i = 0; i < p->n_reads && n < VERDICT_READS; i++) {
-		if (*p->reads[i].path.p == '~')
-			continue; /* the engine's own */
-		if (n++)
-			buf_char(b, ',');
-		else
-			buf_str(b, ",\"read\":{");
-		json_put_text(b, p->reads[i].path);
-		buf_char(b, ':');
-		if (p->reads[i].value.n <= VERDICT_VALUE)
-			buf_span(b, p->reads[i].value);
-		else
-			buf_printf(b, "\"(%zu bytes)\"", p->reads[i].value.n);
+	snprintf(path, sizeof path, "%s.%.*s", of, (int)(name.n < 100 ? name.n : 0), name.p);
+	buf_str(b, (*n)++ ? "," : ",\"read\":{");
+	json_put_text(b, span_of(path));
+	buf_char(b, ':');
+	if (value.n <= VERDICT_VALUE)
+		buf_span(b, value);
+	else
+		buf_printf(b, "\"(%zu bytes)\"", value.n);
+}
+
+/* What an evaluation has read of its event and of the customer. */
+static void verdict_put_reads(struct buf *b, const struct eval *e)
+{
+	const struct replay_part *p = &e->replay.parts[0];
+	struct span value;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < e->n_fields; i++) {
+		if (span_is(e->fields[i], "meta") || e->fields[i].n > 100 ||
+			!json_is_text(e->fields[i]))
+			continue; /* meta stands beside the verdict */
+		if (!json_get(e->event->data, e->fields[i], &value))
+			value = SPAN("null");
+		verdict_put_read(b, "event", e->fields[i], value, &n);
 	}
+	for (size_t i = 0; i < p->n_reads && n < VERDICT_READS; i++)
+		if (*p->reads[i].path.p != '~') /* the engine's own */
+			verdict_put_read(b, "customer", p->reads[i].path, p->reads[i].value, &n);
 	if (n)
 		buf_char(b, '}');
 }
@@ -83,11 +99,11 @@ void verdict_add(
 		json_put_key(b, "chain");
 		buf_int(b, more.chain);
 	}
-	if (more.read)
-		verdict_put_reads(b, more.read);
+	if (more.eval)
+		verdict_put_reads(b, more.eval);
 	if (more.error) {
 		json_put_key(b, "error");
-		json_put_text(b, span_of(more.error));
+		json_put_text(b, sitting_message(d->sitting, more.error));
 	}
 	buf_char(b, '}');
 	BATCH_PUSH(&d->sitting->batch->arena, f->verdicts, f->n_verdicts, f->cap_verdicts) =
@@ -146,7 +162,7 @@ void verdict_fault(
 	struct visit_rule_fault *fault = arena_new(a, struct visit_rule_fault);
 
 	fault->rule = span_of(rule->name);
-	fault->text = span_of(arena_strdup(a, text));
+	fault->text = sitting_message(d->sitting, text);
 	fault->seq = f->event ? f->event->seq : 0;
 	fault->chain = chain;
 	fault->failed = true;

@@ -2,13 +2,13 @@
 #define ENGINE_VERDICT_H
 /*
  * Why and why not: one JSON object per rule that an event met, in the order of judging.
- *	{"rule":"x","v":"when","read":{"orders.total":12}}
+ *	{"rule":"x","v":"when","read":{"event.total":5,"customer.orders.total":12}}
  *	{"rule":"x","v":"started","chain":17}        {"rule":"x","v":"error","error":"a.lua:3: ..."}
  * Verdicts of an event that is not stored (product.bought) go to the one it came from, with "on":type.
  */
 #include "engine/sitting.h"
 
-struct replay;
+struct eval;
 
 /* What can be said of a rule and an event. */
 enum verdict {
@@ -36,7 +36,7 @@ const char *verdict_name(enum verdict v);
 
 struct verdict_more { /* all may be left out */
 	int64_t chain;
-	const struct replay *read; /* values that `when` read */
+	const struct eval *eval; /* whose values read are shown */
 	const char *error;
 };
 void verdict_add(struct desk *d, struct frame *f, const char *rule, enum verdict v,

@@ -53,7 +53,7 @@ static void event_starts_a_chain_that_mails(void **state)
 	has("settling");
 	assert_int_equal(w.n_messages, 1);
 	world_event(&w, "order.placed", "{\"order_id\":\"2\",\"total\":5}");
-	has("\"v\":\"when\"");
+	has("{\"rule\":\"thanks\",\"v\":\"when\",\"read\":{\"event.total\":5}}");
 	assert_int_equal(w.n_messages, 1);
 	/* handed over: the chain is done */
 	world_event(&w, "message.sent", "{\"message_id\":\"102\"}");
@@ -270,6 +270,62 @@ static void too_many_chains(void **state)
 		world_event(&w, "x", "{}");
 	has("\"v\":\"limit\"");
 	assert_int_equal(world_count(&w, CHAIN_WAITING), 3);
+	world_close(&w);
+}
+
+static void verdicts_tell_what_was_read(void **state)
+{
+	(void)state;
+	open_one(
+		"rule 'a' { on = 'x', when = function(e, c)\n"
+		"  return e.list and c.orders.count > 0 and c.city end, run = function() end }\n"
+		"rule 'b' { on = 'x', when = function(e, c) return e.n > 1 and c.consent.email end, run = function() end }\n"
+		"rule 'c' { on = 'x', when = function(e, c) return e.gone > 1 end, run = function() end }\n"
+		"rule 'd' { on = 'x', when = function(e, c) return e['\\xff'] or error('\\xff') end, run = function() end }");
+	world_event(&w, "x", "{\"n\":1,\"list\":[1,2]}");
+	has("{\"rule\":\"a\",\"v\":\"when\",\"read\":{\"event.list\":[1,2],\"customer.orders.count\":0}}");
+	has("{\"rule\":\"b\",\"v\":\"when\",\"read\":{\"event.n\":1}}");
+	has_not("\xff");
+	has("\"v\":\"error\",\"read\":{\"event.gone\":null},\"error\":\"a.lua:4:");
+	world_close(&w);
+}
+
+static void limits_of_a_chain(void **state)
+{
+	(void)state;
+	open_one(
+		"rule 'steps' { on = 'x', run = function(e) for i = 1, 2000 do now() end end }\n"
+		"rule 'bytes' { on = 'x', run = function(e, c)\n"
+		"  for i = 1, 900 do emit('y', { text = ('a'):rep(100) }) end end }\n"
+		"rule 'history' { on = 'x', run = function(e) for i = 1, 99 do events('x') end end }\n"
+		"rule 'note' { on = 'x', run = function(e) note(('x'):rep(5000)) end }");
+	world_event(&w, "x", "{\"list\":[1,2]}");
+	has("1000 steps");
+	has("{\"rule\":\"bytes\",\"v\":\"error\"");
+	has("{\"rule\":\"note\",\"v\":\"error\"");
+	has("{\"rule\":\"history\",\"v\":\"started\"");
+	{
+		char data[5000];
+
+		memset(data, 'a', sizeof data);
+		memcpy(data, "{\"text\":\"", 9);
+		memcpy(data + sizeof data - 3, "\"}", 3);
+		world_event(&w, "x", data);
+		has("256 KiB");
+	}
+	world_close(&w);
+}
+
+static void emitted_events_wake_chains(void **state)
+{
+	(void)state;
+	open_one(
+		"rule 'w' { on = 'start', run = function(e) local y = wait('1d', 'made.up') note('woken ' .. y.n) end }\n"
+		"rule 'e' { on = 'x', run = function(e) emit('made.up', { n = 7 }) end }");
+	world_event(&w, "start", "{}");
+	world_event(&w, "x", "{}");
+	assert_int_equal(w.n_rounds, 1); /* the history was not loaded: it was asked for */
+	has("note woken 7");
 	world_close(&w);
 }
 
@@ -897,6 +953,9 @@ int main(void)
 		cmocka_unit_test(modes),
 		cmocka_unit_test(keys_cooldown_and_age),
 		cmocka_unit_test(too_many_chains),
+		cmocka_unit_test(verdicts_tell_what_was_read),
+		cmocka_unit_test(limits_of_a_chain),
+		cmocka_unit_test(emitted_events_wake_chains),
 		cmocka_unit_test(imports_make_cards_only),
 		cmocka_unit_test(exits_end_chains_and_withdraw),
 		cmocka_unit_test(a_chain_is_immune_to_its_own_events),
