@@ -2,8 +2,8 @@
  *
  * Withdrawn and expired come first: they are true whatever else is, and final.  Then the stop buttons,
  * which hold a message without touching it, so that nothing is lost by a pause.  Then what refuses:
- * the address, consent and suppression (as when the message was written, but on the card
- * as it is now, and by the list of suppressed addresses), and at last only_to,
+ * the address, consent and suppression (the engine's arbiter, which decided already when the
+ * message was written, on the card as it is now, and the list of suppressed addresses), and at last only_to,
  * which must not hide any of the others on a test machine.
  *
  * Mail to managers and literal addresses asks for no consent; an address that bounced or complained
@@ -12,8 +12,8 @@
 #include "courier/decide.h"
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "courier/address.h"
+#include "engine/arbiter.h"
 
 #include <string.h>
 
@@ -55,43 +55,10 @@ static bool decide_is_held(const struct decide_facts *f)
 	       decide_is_paused(f->pauses, "rule:", m->rule);
 }
 
-/* What the store assumes of those who said nothing. */
-static bool decide_default(const struct shop *shop, enum message_class class_)
-{
-	switch (class_) {
-	case CLASS_TRANSACTIONAL: return shop->consent_transactional;
-	case CLASS_MARKETING: return shop->consent_marketing;
-	case CLASS_BULK: return shop->consent_bulk;
-	}
-	return false;
-}
-
 /* A bounce or a complaint stops everything, an unsubscription only what is no part of a deal. */
 static bool decide_is_suppressed(struct span why, enum message_class class_)
 {
 	return why.p && !(class_ == CLASS_TRANSACTIONAL && span_is(why, "unsubscribed"));
-}
-
-/* The customer's own wish, as his card has it now; NULL: he may be written to. */
-static const char *decide_wish(const struct claim *c, struct span channel)
-{
-	const struct customer *card = &c->card;
-	bool may = decide_default(c->m.shop, c->m.class_);
-	struct span said;
-
-	if (c->m.to.n == 0)
-		return "no_address";
-	if (card->json[CARD_SUPPRESSED].n &&
-		json_get(card->json[CARD_SUPPRESSED], channel, &said) && !json_is_null(said) &&
-		(c->m.class_ != CLASS_TRANSACTIONAL || !json_text_is(said, SPAN("unsubscribed"))))
-		return "suppressed";
-	if (card->json[CARD_CONSENT].n && json_get(card->json[CARD_CONSENT], channel, &said)) {
-		if (json_kind(said) == JSON_TRUE)
-			may = true;
-		else if (json_kind(said) == JSON_FALSE && c->m.class_ != CLASS_TRANSACTIONAL)
-			may = false;
-	}
-	return may ? NULL : "no_consent";
 }
 
 /* NULL: may go to this address. */
@@ -103,7 +70,8 @@ static const char *decide_refuses(const struct decide_facts *f)
 
 	if (c->m.channel != CHANNEL_EMAIL)
 		return NULL;
-	if (c->is_own && (code = decide_wish(c, SPAN("email"))) != NULL)
+	if (c->is_own &&
+		(code = arbiter_refuses(&c->card, c->m.shop, c->m.channel, c->m.class_)) != NULL)
 		return code;
 	if (decide_is_suppressed(f->suppressed, c->m.class_))
 		return "suppressed";

@@ -759,8 +759,8 @@ def test_kill_at_each_step_once_or_in_doubt(bench, smtp, point):
 
 @needs_failpoints
 def test_kill_rounds(bench, smtp):
-    """Couriers die at random places, NUDGED_ROUNDS times (200 in the fault suite)."""
-    rounds = int(os.environ.get("NUDGED_ROUNDS", "20"))
+    """Couriers die at random places, NUDGED_ROUNDS times."""
+    rounds = int(os.environ.get("NUDGED_ROUNDS", "200"))
     rng = random.Random(7)
     for i in range(20):
         bench.customer(100 + i, f"c{i}@example.com")
