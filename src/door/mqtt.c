@@ -57,6 +57,7 @@ enum {
 	MQTT_NOT_READY_US = 200000,    /* between looks whether the intake is back */
 	MQTT_FULL_US = 5000,           /* between looks whether it has room again */
 	MQTT_GOOD_US = 5000000,        /* a connection that lived so long resets the backoff */
+	MQTT_SMALL = 8,                /* a small batch is a full one by this */
 	MQTT_SESSION_PRESENT = 1,      /* CONNACK flags, MQTT 5 section 3.2.2.1 */
 	MQTT_SUBACK_FAILURE = 0x80,    /* reason codes from here on, section 3.9.3 */
 	MQTT_SESSION_TAKEN_OVER = 0x8e /* DISCONNECT, section 3.14.2.1 */
@@ -88,6 +89,7 @@ struct mqtt {
 	struct loop_fd *fd;
 	struct loop_timer *timer; /* WAITING: next try; CONNECTING: deadline; PAUSED: next look */
 	struct loop_timer *tick;  /* loop_misc, while connected */
+	size_t cap, cap_bytes;    /* of the next batch */
 	int64_t backoff_us, connected_us;
 	/* what the library's callbacks noted during a call */
 	bool connack, session_present;
@@ -302,11 +304,19 @@ static void mqtt_on_message(struct mosquitto *client, void *arg,
 /* Full is what the intake may be given at once. */
 static bool mqtt_is_full(const struct mqtt *m)
 {
-	return m->gate.messages >= m->s.batch || m->gate.n >= m->s.batch ||
-	       m->gate.bytes >= m->s.batch_bytes;
+	return m->gate.messages >= m->cap || m->gate.n >= m->cap || m->gate.bytes >= m->cap_bytes;
 }
 
-/* May a full batch go to the intake?  0, or after how long to look again. */
+/* Is there room for a part of a full batch?  Then that is the next one's cap. */
+static bool mqtt_has_room(struct mqtt *m, size_t part)
+{
+	m->cap = m->s.batch > part ? m->s.batch / part : 1;
+	m->cap_bytes = m->s.batch_bytes / part;
+	return m->intake.has_room(m->intake.arg, m->cap, m->cap_bytes);
+}
+
+/* May a batch go to the intake?  0, or after how long to look again.  A small one may when a full one
+ * may not: HTTP, which asks for little at a time, must not keep us out for ever. */
 static int64_t mqtt_blocked_us(struct mqtt *m)
 {
 	const char *why;
@@ -315,9 +325,7 @@ static int64_t mqtt_blocked_us(struct mqtt *m)
 		log_damped(LOG_LVL_NOTICE, &m->lc, "not reading: %s", why);
 		return MQTT_NOT_READY_US;
 	}
-	if (!m->intake.has_room(m->intake.arg, m->s.batch, m->s.batch_bytes))
-		return MQTT_FULL_US;
-	return 0;
+	return mqtt_has_room(m, 1) || mqtt_has_room(m, MQTT_SMALL) ? 0 : MQTT_FULL_US;
 }
 
 static void mqtt_acknowledge(struct mqtt *m);

@@ -249,11 +249,20 @@ def test_a_commit_slower_than_the_keepalive(broker, gates):
 
 
 def test_an_intake_without_room_is_not_read_for(broker, gates):
-    gate = gates(broker.port, room=100, batch=500).start()
+    gate = gates(broker.port, room=50, batch=500).start()
     time.sleep(1)
     broker.publish(TOPIC, [event(0)])
     time.sleep(0.5)
     assert gate.rows() == []
+
+
+def test_an_intake_with_little_room_gets_small_batches(broker, gates):
+    """Others fill the queue: MQTT is not kept out for ever."""
+    gate = gates(broker.port, room=100, batch=500, commit_ms=5).start().connected()
+    broker.publish(TOPIC, [event(i) for i in range(1000)])
+    ids = gate.wait_for(1000)
+    assert set(ids.values()) == {1}
+    assert gate.stop()["largest"] <= 100
 
 
 def test_idle_connections_live(broker, gates):
