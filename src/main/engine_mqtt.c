@@ -12,6 +12,8 @@ struct engine_mqtt {
 	struct mqtt *mqtt;
 	struct seat *seat;
 	struct mqtt_intake intake; /* the engine's */
+	void (*on_drained)(void *arg);
+	void *drained_arg;
 };
 
 static bool engine_mqtt_is_ready(void *arg, const char **ret_why)
@@ -124,9 +126,21 @@ struct engine_mqtt *engine_mqtt_open(struct loop *loop, const struct settings *s
 	return m;
 }
 
+/* The next engine need not wait until this one's slowest client is done. */
+static void engine_mqtt_on_drained(void *arg)
+{
+	struct engine_mqtt *m = arg;
+
+	seat_close(m->seat);
+	m->seat = NULL;
+	m->on_drained(m->drained_arg);
+}
+
 void engine_mqtt_drain(struct engine_mqtt *m, void (*fn)(void *arg), void *arg)
 {
-	mqtt_drain(m->mqtt, fn, arg);
+	m->on_drained = fn;
+	m->drained_arg = arg;
+	mqtt_drain(m->mqtt, engine_mqtt_on_drained, m);
 }
 
 const struct mqtt_stats *engine_mqtt_stats(const struct engine_mqtt *m)
