@@ -301,7 +301,7 @@ bool dev_mosquitto_start(struct dev_parts *p, struct err *err)
 			"# made by nudged --dev; etc/mosquitto.conf explains the lines\n"
 			"listener %d 127.0.0.1\nallow_anonymous true\nuser %s\n"
 			"persistence true\npersistence_location %s/\n"
-			"autosave_interval 1\nautosave_on_changes true\n"
+			"autosave_interval 1\nautosave_on_changes false\n"
 			"max_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\n",
 			p->mqtt_port, pw ? pw->pw_name : "root", dir))
 		return false;
