@@ -379,6 +379,11 @@ bool flow_is_ready(const struct flow *f, const char **ret_why)
 	return why == NULL;
 }
 
+int64_t flow_set_id(const struct flow *f)
+{
+	return f->judge ? judge_set_id(f->judge) : 0;
+}
+
 void flow_stats(const struct flow *f, struct flow_stats *ret)
 {
 	*ret = f->stats;

@@ -42,11 +42,11 @@ struct flow_limits {
 	size_t batch;        /* most events in one batch: 200 */
 	size_t queue_events; /* most unsettled events: 5,000 */
 	size_t queue_bytes;  /* 32 MiB */
-	size_t due;          /* most due chains taken at a time: 200; 0: due work is left to others */
-	unsigned catch_up;   /* overdue chains per second over all engines: 2,000 */
-	int64_t late_us;     /* a ticket not settled after this is answered `late`: 2 s */
-	int64_t poll_us;     /* longest sleep between looks for due work: 500 ms */
-	int64_t skew_us; /* our clock and the database's differ by more: no due work (P13): 2 s */
+	size_t due;        /* most due chains taken at a time: 200; 0: due work is left to others */
+	unsigned catch_up; /* overdue chains per second over all engines: 2,000 */
+	int64_t late_us;   /* a ticket not settled after this is answered `late`: 2 s */
+	int64_t poll_us;   /* longest sleep between looks for due work: 500 ms */
+	int64_t skew_us;   /* our clock and the database's differ by more: no due work (P13): 2 s */
 };
 void flow_limits_default(struct flow_limits *ret);
 
@@ -72,6 +72,8 @@ void flow_reconfigure(struct flow *f, const struct judge_env *env);
 bool flow_has_room(const struct flow *f, size_t events, size_t bytes);
 /* Is the database there and a rule set loaded?  false: answer 503. */
 bool flow_is_ready(const struct flow *f, const char **ret_why);
+/* Number of the rule set in use; 0: none yet. */
+int64_t flow_set_id(const struct flow *f);
 void flow_submit(struct flow *f, struct event_ticket *t);
 /* Something may be due now: another engine, a courier or the API said so. */
 void flow_poke(struct flow *f);

@@ -15,11 +15,11 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/now.h"
-#include "door/events.h"
-#include "door/http.h"
+#include "db/schema.h"
 #include "door/metrics.h"
 #include "engine/judge.h"
 #include "intake/flow.h"
+#include "main/engine_doors.h"
 #include "main/engine_mqtt.h"
 #include "main/role.h"
 #include "store/pg.h"
@@ -43,12 +43,11 @@ struct engine {
 	struct loop_timer *turn_timer, *beat_timer, *stats_timer;
 	struct store *store;
 	struct flow *flow;
-	struct http *http;
-	struct events *events;
+	struct engine_doors *doors;
+	struct schema_keeper *keeper;
 	struct engine_mqtt *mqtt; /* NULL: not configured */
-	struct access access;
 	struct metrics_slot *metrics;
-	bool http_drained, mqtt_drained, striking;
+	bool doors_drained, mqtt_drained, striking;
 	struct switch_pair strike;
 	int64_t strike_at_us;
 	struct log_ctx lc;
@@ -127,7 +126,7 @@ static void engine_arm(struct engine *e)
 
 static void engine_end_if_drained(struct engine *e)
 {
-	if (e->step == ENGINE_DRAIN && e->http_drained && e->mqtt_drained && flow_is_idle(e->flow))
+	if (e->step == ENGINE_DRAIN && e->doors_drained && e->mqtt_drained && flow_is_idle(e->flow))
 		loop_stop(e->loop);
 }
 
@@ -160,8 +159,8 @@ static void engine_on_beat(void *arg)
 	engine_want_turn(e);
 }
 
-/* Copies the rooms' own counters, once a second. */
-static void engine_on_stats(void *arg)
+/* Copies the rooms' own counters. */
+static void engine_count(void *arg)
 {
 	struct engine *e = arg;
 	struct flow_stats s;
@@ -178,8 +177,15 @@ static void engine_on_stats(void *arg)
 	*metrics_cells(e->metrics, METRIC_DATABASE_CONNECTED) = e->store->ops->is_up(e->store);
 	*metrics_cells(e->metrics, METRIC_MQTT_CONNECTED) =
 		e->mqtt != NULL && engine_mqtt_stats(e->mqtt)->is_connected;
-	metrics_publish_http(e->metrics, http_stats(e->http));
+	metrics_publish_http(e->metrics, engine_doors_stats(e->doors));
 	metrics_publish_process(e->metrics);
+}
+
+static void engine_on_stats(void *arg)
+{
+	struct engine *e = arg;
+
+	engine_count(e);
 	loop_timer_in(e->stats_timer, ENGINE_STATS_US);
 }
 
@@ -193,11 +199,11 @@ static void engine_on_wake(void *arg, int fd, unsigned what)
 	flow_poke(e->flow);
 }
 
-static void engine_on_http_drained(void *arg)
+static void engine_on_doors_drained(void *arg)
 {
 	struct engine *e = arg;
 
-	e->http_drained = true;
+	e->doors_drained = true;
 	engine_want_turn(e);
 }
 
@@ -219,7 +225,7 @@ static void engine_on_term(void *arg, int signo)
 	log_notice(&e->lc, "stopping: finishing what is in flight");
 	e->step = ENGINE_DRAIN;
 	flow_drain(e->flow);
-	http_drain(e->http, engine_on_http_drained, e);
+	engine_doors_drain(e->doors, engine_on_doors_drained, e);
 	if (e->mqtt != NULL)
 		engine_mqtt_drain(e->mqtt, engine_on_mqtt_drained, e);
 	else
@@ -227,34 +233,29 @@ static void engine_on_term(void *arg, int signo)
 	engine_want_turn(e);
 }
 
-static struct http_settings engine_http_settings(const struct settings *s)
-{
-	struct http_settings h = http_settings_default();
-
-	h.connections_most = (unsigned)s->http.connections;
-	h.per_address_most = (unsigned)s->http.per_address;
-	h.head_most = (size_t)s->http.head_bytes;
-	h.head_us = s->http.head_timeout_us;
-	h.body_us = s->http.body_timeout_us;
-	h.idle_us = s->http.idle_timeout_us;
-	return h;
-}
-
 static struct judge_env engine_judge_env(struct engine *e);
+
+/* [keep] as the keeper of partitions wants it. */
+static struct schema_keep engine_keep(const struct settings *s)
+{
+	return (struct schema_keep){ .events = s->keep.events,
+		.chain_log = s->keep.chain_log,
+		.messages = s->keep.messages,
+		.tasks = s->keep.tasks,
+		.quarantine = s->keep.quarantine,
+		.audit = s->keep.audit,
+		.consent_log = s->keep.consent_log };
+}
 
 static void engine_use_settings(struct engine *e, struct settings *s)
 {
-	struct http_settings h = engine_http_settings(s);
+	struct schema_keep keep = engine_keep(s);
 	struct judge_env judge;
 
 	e->settings = s;
-	e->access.shops = s->shops;
-	e->access.n_shops = s->nshops;
-	e->access.admin_hash = s->has_admin ? s->admin_hash : NULL;
-	if (e->flow == NULL)
-		return;
+	schema_keeper_set(e->keeper, &keep);
 	judge = engine_judge_env(e);
-	http_apply(e->http, &h);
+	engine_doors_use(e->doors, s);
 	pg_set_shops(e->store, s->shops, s->nshops);
 	if (e->mqtt != NULL)
 		engine_mqtt_use(e->mqtt, s);
@@ -425,30 +426,54 @@ static void engine_open_flow(struct engine *e)
 	e->flow = flow_open(e->store, &judge, &limits, &host);
 }
 
+/* What /readyz says. */
+static void engine_look(void *arg, struct health_state *ret)
+{
+	struct engine *e = arg;
+	struct flow_stats stats;
+	const char *why = NULL;
+
+	flow_stats(e->flow, &stats);
+	if (!engine_is_ready(e, &why) && e->step != ENGINE_DRAIN)
+		health_reason(ret, e->store->ops->is_up(e->store) || !*pg_why(e->store)
+					   ? why
+					   : pg_why(e->store));
+	if (stats.skewed)
+		health_reason(ret,
+			"this host's clock and the database's disagree: timers and deadlines pause");
+	ret->draining = e->step == ENGINE_DRAIN;
+	ret->unsafe_durability = pg_is_unsafe(e->store) || engine_doors_is_unsafe(e->doors);
+	ret->partitions_until_us = schema_keeper_until_us(e->keeper);
+	ret->rule_set = flow_set_id(e->flow);
+}
+
+static void engine_poke_flow(void *arg)
+{
+	flow_poke(((struct engine *)arg)->flow);
+}
+
 static bool engine_open_doors(struct engine *e, struct err *err)
 {
-	struct http_settings h = engine_http_settings(e->settings);
-	struct events_intake intake = { .is_ready = engine_is_ready,
-		.has_room = engine_has_room,
-		.submit = engine_submit,
-		.wall_us = engine_wall_us,
-		.arg = e };
-
-	e->http = http_open(e->loop, &h);
-	e->events = events_open(&e->access, &intake, (size_t)e->settings->limits.batch_bytes);
-	events_add_routes(e->events, e->http);
 	e->mqtt = engine_mqtt_open(e->loop, e->settings,
 		&(struct mqtt_intake){ engine_is_ready, engine_has_room, engine_submit, e }, err);
 	if (e->mqtt == NULL && *err->text)
 		return false;
-	for (size_t i = 0; i < e->env->nlisteners; i++)
-		if (!http_listen(e->http, e->env->listeners[i], err))
-			return false;
-	return true;
+	e->doors = engine_doors_open(&(struct engine_doors_env){ .loop = e->loop,
+					     .role = e->env,
+					     .intake = { engine_is_ready, engine_has_room,
+						     engine_submit, engine_wall_us, e },
+					     .look = engine_look,
+					     .count = engine_count,
+					     .poke = engine_poke_flow,
+					     .arg = e },
+		e->settings, err);
+	return e->doors != NULL;
 }
 
 static bool engine_open(struct engine *e, struct err *err)
 {
+	struct schema_keep keep = engine_keep(e->settings);
+
 	if ((e->loop = loop_open(err)) == NULL)
 		return false;
 	e->metrics = metrics_enter(e->env->metrics, e->env->slot);
@@ -457,9 +482,9 @@ static bool engine_open(struct engine *e, struct err *err)
 	e->stats_timer = loop_timer_open(e->loop, engine_on_stats, e);
 	e->on_term = loop_signal_open(e->loop, SIGTERM, engine_on_term, e);
 	e->on_hup = loop_signal_open(e->loop, SIGHUP, engine_on_hup, e);
-	engine_use_settings(e, e->settings);
 	engine_open_store(e);
 	engine_open_flow(e);
+	e->keeper = schema_keeper_open(e->loop, e->settings->database.dsn, &keep);
 	if (!engine_open_doors(e, err))
 		return false;
 	e->wake = loop_fd_open(e->loop, e->env->wake_fd, engine_on_wake, e);
@@ -473,11 +498,13 @@ static bool engine_open(struct engine *e, struct err *err)
 
 static void engine_close(struct engine *e)
 {
-	http_close(e->http);
+	engine_doors_shut(e->doors);
 	if (e->store != NULL)
 		e->store->ops->close(e->store);
 	flow_close(e->flow);
 	engine_mqtt_close(e->mqtt);
+	engine_doors_close(e->doors);
+	schema_keeper_close(e->keeper);
 	loop_fd_close(e->wake);
 	loop_signal_close(e->on_term);
 	loop_signal_close(e->on_hup);

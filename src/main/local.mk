@@ -12,6 +12,7 @@ libnudged_a_SOURCES += \
 	src/main/role.c src/main/role.h \
 	src/main/check.c src/main/check.h \
 	src/main/engine.c src/main/engine.h \
+	src/main/engine_doors.c src/main/engine_doors.h \
 	src/main/engine_mqtt.c src/main/engine_mqtt.h \
 	src/main/courier_main.c src/main/courier_main.h \
 	src/main/supervise.c src/main/supervise.h

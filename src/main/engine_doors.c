@@ -1,0 +1,112 @@
+/* engine_doors.c: opens the doors and hands them what they need. */
+#include "main/engine_doors.h"
+
+#include "base/mem.h"
+#include "door/api.h"
+#include "door/ask.h"
+#include "door/http.h"
+#include "main/role.h"
+
+#include <stdlib.h>
+
+struct engine_doors {
+	struct access access;
+	struct http *http;
+	struct events *events;
+	struct ask *ask;
+	struct api *api;
+	struct health *health;
+};
+
+static struct http_settings engine_doors_http(const struct settings *s)
+{
+	struct http_settings h = http_settings_default();
+
+	h.connections_most = (unsigned)s->http.connections;
+	h.per_address_most = (unsigned)s->http.per_address;
+	h.head_most = (size_t)s->http.head_bytes;
+	h.head_us = s->http.head_timeout_us;
+	h.body_us = s->http.body_timeout_us;
+	h.idle_us = s->http.idle_timeout_us;
+	return h;
+}
+
+static void engine_doors_tokens(struct engine_doors *d, const struct settings *s)
+{
+	d->access = (struct access){ .shops = s->shops,
+		.n_shops = s->nshops,
+		.admin_hash = s->has_admin ? s->admin_hash : NULL };
+}
+
+struct engine_doors *engine_doors_open(
+	const struct engine_doors_env *env, const struct settings *s, struct err *err)
+{
+	struct engine_doors *d = xcalloc(1, sizeof *d);
+	struct http_settings h = engine_doors_http(s);
+
+	engine_doors_tokens(d, s);
+	d->http = http_open(env->loop, &h);
+	d->events = events_open(&d->access, &env->intake, (size_t)s->limits.batch_bytes);
+	d->ask = ask_open(env->loop, &(struct ask_env){ .dsn = s->database.dsn,
+					     .number = (unsigned)env->role->index + 1,
+					     .unsafe_durability = s->nudged.unsafe_durability,
+					     .poke = env->poke,
+					     .arg = env->arg });
+	d->api = api_open(&(struct api_env){ .ask = d->ask, .access = &d->access });
+	d->health = health_open(&(struct health_env){ .look = env->look,
+		.count = env->count,
+		.arg = env->arg,
+		.ask = d->ask,
+		.metrics = env->role->metrics });
+	events_add_routes(d->events, d->http);
+	api_add_routes(d->api, d->http);
+	health_add_routes(d->health, d->http);
+	for (size_t i = 0; i < env->role->nlisteners; i++)
+		if (!http_listen(d->http, env->role->listeners[i], err)) {
+			engine_doors_shut(d);
+			engine_doors_close(d);
+			return NULL;
+		}
+	return d;
+}
+
+void engine_doors_use(struct engine_doors *d, const struct settings *s)
+{
+	struct http_settings h = engine_doors_http(s);
+
+	engine_doors_tokens(d, s);
+	http_apply(d->http, &h);
+}
+
+void engine_doors_drain(struct engine_doors *d, void (*fn)(void *arg), void *arg)
+{
+	http_drain(d->http, fn, arg);
+}
+
+const struct http_stats *engine_doors_stats(const struct engine_doors *d)
+{
+	return http_stats(d->http);
+}
+
+bool engine_doors_is_unsafe(const struct engine_doors *d)
+{
+	return ask_is_unsafe(d->ask);
+}
+
+void engine_doors_shut(struct engine_doors *d)
+{
+	if (d == NULL)
+		return;
+	http_close(d->http);
+	ask_close(d->ask);
+	api_close(d->api);
+	health_close(d->health);
+}
+
+void engine_doors_close(struct engine_doors *d)
+{
+	if (d == NULL)
+		return;
+	events_close(d->events);
+	free(d);
+}
