@@ -14,7 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEM_LANES_MOST = 16, MEM_LOCKED_OUTSIDE = -2, MEM_STRIKES = 2, MEM_STRUCK_EVENTS = 3 };
+enum {
+	MEM_LANES_MOST = 16,
+	MEM_NUMBER_BITS = 17,
+	MEM_LOCKED_OUTSIDE = -2,
+	MEM_STRIKES = 2,
+	MEM_STRUCK_EVENTS = 3
+};
 
 struct mem_answer { /* a finished call whose answer waits for mem_turn */
 	struct mem_answer *next;
@@ -33,7 +39,7 @@ struct mem_strike {
 struct mem {
 	struct store store; /* first */
 	struct arena arena;
-	int64_t now_us, next_id;
+	int64_t now_us, next_customer, next_batch;
 	struct mem_tables t;
 	struct map customer_by_id, identity_by_key, event_by_key;
 	struct map locks; /* customer -> lane + 1, or MEM_LOCKED_OUTSIDE */
@@ -282,7 +288,7 @@ static struct customer *mem_customer_make(struct mem *m, const struct store_iden
 {
 	struct customer *c = arena_new(&m->arena, struct customer);
 
-	c->id = m->next_id++;
+	c->id = m->next_customer++;
 	c->base = mem_text(&m->arena, v->base);
 	c->hidden = v->kind == IDENTITY_HIDDEN;
 	c->orders_first_us = c->orders_last_us = TIME_NONE;
@@ -592,6 +598,12 @@ static void mem_pick_due(struct mem *m, int lane, struct batch *b)
 		qsort(b->visits, b->n_visits, sizeof *b->visits, mem_visit_cmp);
 }
 
+/* The first of a batch's own numbers: two lanes must not give the same one. */
+static int64_t mem_numbers(struct mem *m)
+{
+	return m->next_batch++ << MEM_NUMBER_BITS;
+}
+
 static void mem_load(
 	struct store *s, int lane, struct batch *b, bool patient, store_done_fn *done, void *arg)
 {
@@ -603,7 +615,7 @@ static void mem_load(
 		return;
 	m->open[lane] = true;
 	b->now_us = m->now_us;
-	b->id_next = m->next_id;
+	b->id_next = mem_numbers(m);
 	b->set_id = m->set.id;
 	b->switches_version = m->switches_version;
 	if (b->kind == BATCH_DUE)
@@ -940,8 +952,6 @@ static void mem_apply(struct mem *m, struct batch *b)
 	for (size_t i = 0; i < b->n_aside; i++)
 		MEM_PUSH(m, m->t.aside, m->t.n_aside, m->t.cap_aside) =
 			mem_copy_event(&m->arena, b->aside[i]);
-	if (b->id_next > m->next_id)
-		m->next_id = b->id_next;
 }
 
 static void mem_save(struct store *s, int lane, struct batch *b, store_done_fn *done, void *arg)
@@ -1061,7 +1071,7 @@ static struct store_inbox *mem_inbox_row(struct mem *m, const struct store_inbox
 	struct store_inbox *row = arena_new(&m->arena, struct store_inbox);
 
 	*row = *from;
-	row->id = m->next_id++;
+	row->id = mem_numbers(m);
 	row->type = mem_text(&m->arena, from->type);
 	row->data = mem_text(&m->arena, from->data);
 	if (row->due_us == TIME_NONE)
@@ -1142,7 +1152,7 @@ struct store *mem_open(int n_lanes, int64_t now_us)
 	m->store.ops = &mem_ops;
 	m->store.n_lanes = n_lanes;
 	m->now_us = now_us;
-	m->next_id = 1;
+	m->next_customer = m->next_batch = 1;
 	m->answers_end = &m->answers;
 	m->up = true;
 	return &m->store;
