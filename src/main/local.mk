@@ -4,7 +4,9 @@ libnudged_a_SOURCES += \
 	src/main/settings_table.c src/main/settings_table.h \
 	src/main/settings.c src/main/settings.h \
 	src/main/rule_files.c src/main/rule_files.h \
-	src/main/rule_test.c src/main/rule_test.h \
+	src/main/rig.c src/main/rig_trace.c src/main/rig.h \
+	src/main/rule_test.c src/main/rule_test.h src/main/rule_test_int.h \
+	src/main/rule_test_look.c \
 	src/main/rule_check.c src/main/rule_check.h
 libnudged_a_SOURCES += \
 	src/main/lockfile.c src/main/lockfile.h \
