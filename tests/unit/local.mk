@@ -137,3 +137,9 @@ check_PROGRAMS += tests/unit/mqtt_message_test
 tests_unit_mqtt_message_test_SOURCES = tests/unit/mqtt_message_test.c
 TESTS += tests/unit/mqtt_message_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/replay_modes_test
+tests_unit_replay_modes_test_SOURCES = tests/unit/replay_modes_test.c
+TESTS += tests/unit/replay_modes_test
+endif
+EXTRA_DIST += tests/rules

@@ -1,0 +1,1 @@
+defaults { class = "transactional", mode = "parallel", exit_on = "folder.stop" }

@@ -1,0 +1,2 @@
+local names = { "one", "two", "three" }
+return { name = function(n) return names[n] or tostring(n) end }
