@@ -46,7 +46,7 @@ static int64_t start_now(const struct start *s)
 static bool start_is_for_store(const struct rule *rule, const struct shop *shop)
 {
 	for (unsigned i = 0; i < rule->n_stores; i++)
-		if (shop && !strcmp(rule->stores[i], shop->id))
+		if (!strcmp(rule->stores[i], shop->id))
 			return true;
 	return rule->n_stores == 0;
 }
@@ -59,7 +59,7 @@ static enum start_turn start_filter(struct start *s)
 	int64_t time_us = e->time_us == TIME_NONE ? e->received_us : e->time_us;
 	struct verdict_more none = { 0 };
 
-	if (!start_is_for_store(s->rule, e->shop))
+	if (!e->shop || !start_is_for_store(s->rule, e->shop))
 		return start_refuse(s, VERDICT_STORE, none);
 	if (what_match(&s->rule->on, e->type, e->data) < 0)
 		return start_refuse(s, VERDICT_FILTER, none);

@@ -53,14 +53,22 @@ static bool waits_is_dead(struct span type)
 }
 
 /* The outcome in the name of a type: "message.clicked" -> "clicked". */
-static struct span waits_outcome(const struct what_term *t, struct span type)
+static struct span waits_outcome(enum what_object object, struct span type)
 {
-	size_t dot;
+	size_t dot = strlen(what_object_name(object)) + 1;
 
-	if (t->kind != WHAT_OUTCOME)
-		return (struct span){ NULL, 0 };
-	dot = strlen(what_object_name(t->object)) + 1;
 	return (struct span){ type.p + dot, type.n - dot };
+}
+
+/* A handle that can not come to its outcome any more: a bare one is over by that, else there is nothing to
+ * wait for. */
+static enum wait_turn waits_end(const struct wait_plan *w, enum what_object object,
+	struct span type, struct span *ret_outcome)
+{
+	if (!w->end_outcome.p)
+		return WAIT_NIL;
+	*ret_outcome = waits_outcome(object, type);
+	return WAIT_ANSWER;
 }
 
 enum wait_turn waits_meet(const struct wait_plan *w, struct span type, struct span data,
@@ -71,17 +79,20 @@ enum wait_turn waits_meet(const struct wait_plan *w, struct span type, struct sp
 	int64_t id;
 
 	if (term >= 0) {
-		*ret_outcome = waits_outcome(&w->what.terms[term], type);
+		const struct what_term *t = &w->what.terms[term];
+
+		*ret_outcome = t->kind == WHAT_OUTCOME ? waits_outcome(t->object, type)
+						       : (struct span){ NULL, 0 };
 		return WAIT_ANSWER;
 	}
 	id = waits_about(WHAT_TASK, type, data);
 	if (id && span_is(type, "task.cancelled") && waits_only_for(w, WHAT_TASK, id))
-		return WAIT_NIL;
+		return waits_end(w, WHAT_TASK, type, ret_outcome);
 	id = waits_about(WHAT_MESSAGE, type, data);
 	if (!id)
 		return WAIT_ON;
 	if (waits_is_dead(type) && waits_only_for(w, WHAT_MESSAGE, id))
-		return WAIT_NIL;
+		return waits_end(w, WHAT_MESSAGE, type, ret_outcome);
 	if (runs || !waits_is_open(w, id) ||
 		!(waits_is_dead(type) || span_is(type, "message.sent")))
 		return WAIT_ON;

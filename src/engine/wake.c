@@ -74,6 +74,12 @@ static bool wake_may_run(struct desk *d, struct frame *f, struct chain *c, struc
 		wake_verdict(d, f, c, VERDICT_LEFT, NULL);
 		return false;
 	}
+	if (!c->shop) {
+		chain_halt(d, c, CHAIN_STUCK, "its store is not in the configuration any more",
+			answer);
+		wake_verdict(d, f, c, VERDICT_STORE, NULL);
+		return false;
+	}
 	if (switchboard_is_suspended(&j->switches, c->rule)) {
 		chain_halt(d, c, CHAIN_SUSPENDED, "its rule is suspended", answer);
 		wake_verdict(d, f, c, VERDICT_SUSPENDED, NULL);

@@ -1,0 +1,151 @@
+/* waits_test.c: what events mean to a wait; plans come back from JSON as they were. */
+#include "engine/waits.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/tz.h"
+
+static struct arena a;
+
+static struct wait_plan plan(const char *json)
+{
+	struct wait_plan w;
+	struct err err;
+
+	if (!waits_read(span_of(json), &a, &w, &err))
+		fail_msg("%s: %s", json, err.text);
+	return w;
+}
+
+static enum wait_turn meet(const struct wait_plan *w, bool runs, const char *type, const char *data,
+	const char *outcome)
+{
+	struct span got = { NULL, 0 };
+	int64_t until_us = 0;
+	enum wait_turn turn = waits_meet(
+		w, span_of(type), span_of(data), 1000, runs, tz_get("UTC"), &got, &until_us);
+
+	if (turn == WAIT_ANSWER && outcome)
+		assert_true(span_is(got, outcome));
+	else if (turn == WAIT_ANSWER)
+		assert_null(got.p);
+	if (turn == WAIT_RUNS)
+		assert_int_equal(until_us, 1000 + INT64_C(3600000000));
+	return turn;
+}
+
+static const char clicked[] = "{\"at\":5,\"for\":[{\"message\":17,\"outcome\":\"clicked\"}],"
+			      "\"open\":[17],\"span\":\"1h\",\"until\":900}";
+
+static void comes_back_from_json(void **state)
+{
+	static const char *const plans[] = {
+		clicked, "{\"at\":5}", "{\"at\":5,\"until\":9}",
+		"{\"at\":5,\"for\":[{\"filter\":{\"n\":1},\"type\":\"x\"},{\"type\":\"b.*\"}],\"until\":9}",
+		"{\"at\":5,\"end\":\"overdue\",\"for\":[{\"task\":3}],\"id\":3,\"object\":\"task\"}"
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
+		struct wait_plan w = plan(plans[i]), again;
+		struct span text = waits_write(&w, &a);
+		struct json_fault f;
+		struct err err;
+
+		assert_true(json_check_all(text, &f));
+		assert_true(waits_read(text, &a, &again, &err));
+		assert_true(span_eq(text, waits_write(&again, &a)));
+		assert_int_equal(w.what.n, again.what.n);
+		assert_int_equal(w.until_us, again.until_us);
+	}
+	arena_fini(&a);
+}
+
+static void messages(void **state)
+{
+	struct wait_plan w = plan(clicked);
+	unsigned n;
+	struct span *types = waits_types(&w, false, &a, &n);
+
+	(void)state;
+	assert_false(waits_row_runs(&w, types, n));
+	types = waits_types(&w, true, &a, &n);
+	assert_true(waits_row_runs(&w, types, n));
+	assert_int_equal(
+		meet(&w, false, "message.sent", "{\"message_id\":\"17\"}", NULL), WAIT_RUNS);
+	assert_int_equal(meet(&w, false, "message.sent", "{\"message_id\":18}", NULL), WAIT_ON);
+	assert_int_equal(meet(&w, true, "message.sent", "{\"message_id\":17}", NULL), WAIT_ON);
+	assert_int_equal(
+		meet(&w, true, "message.clicked", "{\"message_id\":17}", "clicked"), WAIT_ANSWER);
+	assert_int_equal(meet(&w, false, "message.failed", "{\"message_id\":17}", NULL), WAIT_NIL);
+	assert_int_equal(meet(&w, false, "order.placed", "{}", NULL), WAIT_ON);
+	arena_fini(&a);
+}
+
+static void lists_go_on_without_a_dead_message(void **state)
+{
+	struct wait_plan w = plan("{\"at\":5,\"for\":[{\"message\":17,\"outcome\":\"clicked\"},"
+				  "{\"type\":\"order.*\"}],\"open\":[17],\"span\":\"1h\"}");
+
+	(void)state;
+	assert_int_equal(meet(&w, false, "message.failed", "{\"message_id\":17}", NULL), WAIT_RUNS);
+	assert_int_equal(meet(&w, true, "message.failed", "{\"message_id\":17}", NULL), WAIT_ON);
+	assert_int_equal(meet(&w, true, "order.paid", "{}", NULL), WAIT_ANSWER);
+	arena_fini(&a);
+}
+
+static void tasks(void **state)
+{
+	struct wait_plan bare =
+		plan("{\"at\":5,\"end\":\"overdue\",\"for\":[{\"task\":3}],\"id\":3,"
+		     "\"object\":\"task\",\"until\":9}");
+	struct wait_plan done = plan("{\"at\":5,\"for\":[{\"outcome\":\"done\",\"task\":3}]}");
+	struct span answer;
+
+	(void)state;
+	assert_int_equal(
+		meet(&bare, true, "task.done", "{\"task_id\":\"3\"}", "done"), WAIT_ANSWER);
+	assert_int_equal(
+		meet(&bare, true, "task.overdue", "{\"task_id\":3}", "overdue"), WAIT_ANSWER);
+	assert_int_equal(
+		meet(&bare, true, "task.cancelled", "{\"task_id\":3}", "cancelled"), WAIT_ANSWER);
+	assert_int_equal(meet(&bare, true, "task.taken", "{\"task_id\":3}", NULL), WAIT_ON);
+	assert_int_equal(meet(&done, true, "task.overdue", "{\"task_id\":3}", NULL), WAIT_ON);
+	assert_int_equal(meet(&done, true, "task.cancelled", "{\"task_id\":3}", NULL), WAIT_NIL);
+	answer = waits_timer_answer(&bare, 9, &a);
+	assert_non_null(strstr(answer.p, "\"outcome\":\"overdue\""));
+	assert_true(span_is(waits_timer_answer(&done, 9, &a), "null"));
+	arena_fini(&a);
+}
+
+static void damage_is_told(void **state)
+{
+	static const char *const bad[] = { "{\"at\":\"x\"}", "{\"at\":1,\"until\":true}",
+		"{\"at\":1,\"open\":[1]}", "{\"at\":1,\"end\":\"failed\"}" };
+	struct wait_plan w;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(waits_read(span_of(bad[i]), &a, &w, &err));
+	arena_fini(&a);
+}
+
+int main(void)
+{
+	const struct CMUnitTest all[] = {
+		cmocka_unit_test(comes_back_from_json),
+		cmocka_unit_test(messages),
+		cmocka_unit_test(lists_go_on_without_a_dead_message),
+		cmocka_unit_test(tasks),
+		cmocka_unit_test(damage_is_told),
+	};
+
+	return cmocka_run_group_tests(all, NULL, NULL);
+}
