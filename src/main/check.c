@@ -24,65 +24,65 @@ static bool check_directory(const char *option, const char *path, struct err *er
 }
 
 /* Rules and templates must be where the settings say. */
-static bool check_directories(const struct settings *s, struct err *err)
+static bool check_directories(const struct settings *s, struct check_found *found, struct err *err)
 {
+	(void)found;
 	return check_directory("rules", s->nudged.rules_dir, err) &&
 	       check_directory("templates", s->nudged.templates_dir, err);
 }
 
-static void check_rule_problem(void *arg, const struct err *err)
-{
-	size_t *seen = arg;
+/* The first problem is the check's error, which check_main logs. */
+struct check_rules {
+	size_t n;
+};
 
-	if ((*seen)++ > 0) /* the first one is the error itself */
+static void check_rules_problem(void *arg, const struct err *err)
+{
+	struct check_rules *r = arg;
+
+	if (r->n++ > 0)
 		log_error(
 			&check_log, "rules: %s%s%s", err->text, *err->hint ? "; " : "", err->hint);
 }
 
-bool check_rules(const struct settings *s, struct arena *a, struct rule_set *ret, struct err *err)
+/* They load, their templates parse, their own tests pass. */
+static bool check_rules(const struct settings *s, struct check_found *found, struct err *err)
 {
-	size_t seen = 0;
-	struct rule_check_what what = { .rules_dir = s->nudged.rules_dir,
+	struct check_rules r = { 0 };
+	const struct rule_check_what what = { .rules_dir = s->nudged.rules_dir,
 		.templates_dir = s->nudged.templates_dir,
 		.settings = s,
 		.tests = true,
-		.problem = check_rule_problem,
-		.arg = &seen };
+		.problem = check_rules_problem,
+		.arg = &r };
 	struct rule_check_sum sum;
 
-	return rule_check(&what, a, ret, &sum, err);
-}
-
-/* Rules and templates load, and the rules' own tests pass. */
-static bool check_rule_set(const struct settings *s, struct err *err)
-{
-	struct rule_set set;
-	struct arena a = { 0 };
-	bool ok = check_rules(s, &a, &set, err);
-
-	arena_fini(&a);
-	return ok;
+	if (!rule_check(&what, &found->arena, &found->set, &sum, err))
+		return false;
+	log_info(&check_log, "rules: %zu rules in %zu files, %zu templates, %zu tests passed",
+		sum.rules, sum.files, sum.templates, sum.tests);
+	return true;
 }
 
 static const struct check check_table[] = {
 	{ "directories", check_directories },
-	{ "rules", check_rule_set },
+	{ "rules", check_rules },
 };
 
-bool check_main(const struct settings *s, struct err *err)
+bool check_main(const struct settings *s, struct check_found *found, struct err *err)
 {
-	bool ok = true;
-
 	for (size_t i = 0; i < sizeof check_table / sizeof *check_table; i++) {
-		struct err e = { 0 };
-
-		if (check_table[i].look(s, &e))
+		if (check_table[i].look(s, found, err))
 			continue;
-		log_error(&check_log, "%s: %s%s%s", check_table[i].name, e.text,
-			*e.hint ? "; " : "", e.hint);
-		if (ok && err)
-			*err = e;
-		ok = false;
+		log_error(&check_log, "%s: %s%s%s", check_table[i].name, err->text,
+			*err->hint ? "; " : "", err->hint);
+		return false;
 	}
-	return ok;
+	return true;
+}
+
+void check_free(struct check_found *found)
+{
+	arena_fini(&found->arena);
+	found->set = (struct rule_set){ 0 };
 }

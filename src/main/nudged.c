@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "main/activate.h"
 #include "main/check.h"
 #include "main/courier_main.h"
@@ -11,7 +10,6 @@
 #include "main/engine.h"
 #include "main/settings.h"
 #include "main/supervise.h"
-#include "model/rule_set.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -118,23 +116,27 @@ static int nudged_show(const struct settings *s)
 	return NUDGED_EXIT_OK;
 }
 
-/* The hook of supervise: nothing is changed unless everything is right; then the set is current for all engines of
- * all hosts at once. */
+/* The hook of supervise: a whole set that is right becomes the current one of all hosts. */
 static bool nudged_check_hook(const struct settings *s, bool at_start, struct err *err)
 {
-	struct arena a = { 0 };
-	struct rule_set set;
+	struct check_found found = { .set = { .id = 0 } };
 	struct activate_done done;
-	bool ok = check_rules(s, &a, &set, err) &&
-		  activate_on(s, &set, at_start ? ACTIVATE_AT_START : ACTIVATE_ASKED, &done, err);
+	bool ok = check_main(s, &found, err) &&
+		  activate_on(
+			  s, &found.set, at_start ? ACTIVATE_AT_START : ACTIVATE_ASKED, &done, err);
 
-	arena_fini(&a);
+	check_free(&found);
 	return ok;
 }
 
 static int nudged_check(const struct settings *s)
 {
-	if (!check_main(s, NULL))
+	struct check_found found = { .set = { .id = 0 } };
+	struct err err;
+	bool ok = check_main(s, &found, &err);
+
+	check_free(&found);
+	if (!ok)
 		return NUDGED_EXIT_FAILED;
 	puts("ok");
 	return NUDGED_EXIT_OK;

@@ -1,7 +1,8 @@
 """The parent process: lock, restarts, drain, reload, what systemd is told.
 
-Runs the nudged of $NUDGED_BUILD (default: the current directory); needs no Postgres: the daemon must
-be ready without one (PROMISES P5).
+Runs the nudged of $NUDGED_BUILD (default: the current directory).  Most need no Postgres: the daemon must
+be ready without one (PROMISES P5); a reload is carried out only where the rules can be put in place, so
+those that reload have one.
 """
 
 import os
@@ -13,8 +14,12 @@ import time
 
 import pytest
 
+from cluster import Postgres, find_bin
+
 BUILD = os.environ.get("NUDGED_BUILD", os.getcwd())
 NUDGED = os.path.join(BUILD, "nudged")
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 pytestmark = pytest.mark.skipif(not os.path.exists(NUDGED), reason="no nudged in $NUDGED_BUILD")
 
@@ -40,7 +45,8 @@ def until(what, seconds=10.0, step=0.02):
 class Nudged:
     """One daemon with a configuration, a NOTIFY_SOCKET and a log of its own."""
 
-    def __init__(self, tmp_path, **options):
+    def __init__(self, tmp_path, dsn=None, **options):
+        self.dsn = dsn or "host=%s dbname=none" % (tmp_path / "nowhere")
         self.dir = tmp_path
         self.port = free_port()
         self.conf = tmp_path / "nudged.conf"
@@ -64,7 +70,7 @@ class Nudged:
         }
         values.update(options)
         lines = ["[nudged]"] + ["%s = %s" % item for item in values.items()]
-        lines += ["[database]", "dsn = host=%s dbname=none" % (self.dir / "nowhere"), extra, ""]
+        lines += ["[database]", "dsn = " + self.dsn, extra, ""]
         self.conf.write_text("\n".join(lines))
 
     def start(self, *args, env=None, ready=True):
@@ -132,6 +138,37 @@ def nudged(tmp_path):
     yield make
     for daemon in made:
         daemon.close()
+
+
+@pytest.fixture(scope="module")
+def pg():
+    if find_bin() is None:
+        pytest.skip("no Postgres server is installed")
+    with Postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def dsn(pg, tmp_path):
+    """A database of its own with the schema."""
+    pg.psql("create database one", database="postgres")
+    found = pg.dsn.replace("dbname=%s" % pg.database, "dbname=one")
+    migrate(found, tmp_path)
+    yield found
+    pg.psql("drop database one with (force)", database="postgres")
+
+
+def migrate(dsn, tmp_path):
+    conf = tmp_path / "migrate.conf"
+    conf.write_text("[database]\ndsn = %s\n" % dsn)
+    subprocess.run([os.path.join(BUILD, "nudgectl"), "--config", str(conf), "migrate"], check=True, timeout=60,
+                   env=dict(os.environ, NUDGED_SQL_DIR=os.path.join(SOURCE, "sql")), stdout=subprocess.DEVNULL)
+
+
+def settled(d):
+    """The children when the checker of the start has ended."""
+    until(lambda: "checker" not in d.children())
+    return d.children()
 
 
 def alive(pid):
@@ -249,8 +286,8 @@ def test_orphans_do_not_live(nudged):
     until(lambda: not any(alive(pid) for pid in pids))
 
 
-def test_reload_changes_number_of_couriers(nudged):
-    d = nudged().start()
+def test_reload_changes_number_of_couriers(nudged, dsn):
+    d = nudged(dsn=dsn).start()
     engine = d.children()["engine1"]
     d.write("[mail]\ncouriers = 3", log_level="debug")
     d.process.send_signal(signal.SIGHUP)
@@ -265,8 +302,8 @@ def test_reload_changes_number_of_couriers(nudged):
     assert d.stop() == 0
 
 
-def test_fixed_option_waits_for_restart(nudged):
-    d = nudged(engines=1).start()
+def test_fixed_option_waits_for_restart(nudged, dsn):
+    d = nudged(engines=1, dsn=dsn).start()
     d.write(engines=2)
     d.process.send_signal(signal.SIGHUP)
     d.wait_for("READY=1")
@@ -275,9 +312,9 @@ def test_fixed_option_waits_for_restart(nudged):
     assert d.stop() == 0
 
 
-def test_reload_keeps_old_on_error(nudged):
-    d = nudged().start()
-    before = d.children()
+def test_reload_keeps_old_on_error(nudged, dsn):
+    d = nudged(dsn=dsn).start()
+    before = settled(d)
     d.write("[limits]\nbatch_evnts = 3")
     d.process.send_signal(signal.SIGHUP)
     d.wait_for("RELOADING=1")
@@ -285,13 +322,13 @@ def test_reload_keeps_old_on_error(nudged):
     status = d.wait_for("refused")
     assert 'did you mean "batch_events"?' in status
     assert re.search(r"nudged.conf:\d+: unknown option", d.log())
-    assert d.children() == before
+    assert settled(d) == before
     d.write()
     os.rmdir(d.dir / "rules")
     d.process.send_signal(signal.SIGHUP)
     d.wait_for("READY=1")
     assert "rules directory" in d.wait_for("refused")
-    assert d.children() == before
+    assert settled(d) == before
     os.mkdir(d.dir / "rules")
     d.process.send_signal(signal.SIGHUP)
     d.wait_for("READY=1")
@@ -299,9 +336,9 @@ def test_reload_keeps_old_on_error(nudged):
     assert d.stop() == 0
 
 
-def test_storm_of_reloads(nudged):
-    d = nudged(engines=2).start()
-    before = d.children()
+def test_storm_of_reloads(nudged, dsn):
+    d = nudged(engines=2, dsn=dsn).start()
+    before = settled(d)
     for _ in range(50):
         d.process.send_signal(signal.SIGHUP)
         time.sleep(0.005)
@@ -309,6 +346,80 @@ def test_storm_of_reloads(nudged):
     after = d.children()
     assert {k: after[k] for k in before} == before
     assert d.stop() == 0
+
+
+GOOD_RULE = """rule "greet" {
+	about = "greets who is new",
+	on = "customer.created",
+	run = function(e) note("hello") end,
+}
+"""
+
+
+def test_P9_rules_are_put_in_place_at_start_and_on_reload(nudged, dsn, pg):
+    def value(sql):
+        return pg.psql("set search_path = nudged;" + sql, database="one")[0][0]
+
+    d = nudged(dsn=dsn)
+    (d.dir / "rules" / "greet.lua").write_text(GOOD_RULE)
+    d.start()
+    until(lambda: value("select set_id from current") == "1")
+    assert value("select by from rule_set") == "nudged"
+    settled(d)
+    assert d.stop() == 0
+
+    d.start()  # the same files: nothing to do, even when another host has moved on since
+    settled(d)
+    assert value("select count(*) from rule_set") == "1"
+    pg.psql("set search_path = nudged; insert into rule_set (id, hash, by, host) values "
+            "(nextval('rule_set_no'), 'other', 'anna', 'elsewhere'); update current set set_id = 2", database="one")
+    assert d.stop() == 0
+    d.start()
+    settled(d)
+    assert value("select set_id from current") == "2"
+
+    (d.dir / "rules" / "greet.lua").write_text(GOOD_RULE.replace("function(e)", "functoin(e)"))
+    d.process.send_signal(signal.SIGHUP)
+    d.wait_for("RELOADING=1")
+    assert "greet.lua:4" in d.wait_for("refused")
+    assert re.search(r"reload refused: .*greet.lua:4", d.log())
+    assert value("select set_id from current") == "2"
+
+    (d.dir / "rules" / "greet.lua").write_text(GOOD_RULE + "-- mended\n")
+    d.process.send_signal(signal.SIGHUP)
+    until(lambda: value("select set_id from current") == "3")
+    assert "refused" not in d.wait_for("STATUS=")
+    assert d.stop() == 0
+
+
+def test_rules_wait_for_the_database(nudged, pg, tmp_path):
+    pg.psql("create database two", database="postgres")
+    dsn = pg.dsn.replace("dbname=%s" % pg.database, "dbname=two")
+    d = nudged(dsn=dsn).start()
+    until(lambda: "the database has no schema" in d.log())
+    assert "checker" in d.children()
+    migrate(dsn, tmp_path)
+    settled(d)
+    assert pg.psql("select set_id from nudged.current", database="two") == [["1"]]
+    assert d.stop() == 0
+    pg.psql("drop database two with (force)", database="postgres")
+
+
+def test_reload_without_a_database_is_refused(nudged):
+    d = nudged().start()
+    d.process.send_signal(signal.SIGHUP)
+    assert "could not connect to the database" in d.wait_for("refused")
+    assert d.stop() == 0
+
+
+def test_check_finds_mistakes_in_rules(nudged):
+    d = nudged()
+    (d.dir / "rules" / "greet.lua").write_text(GOOD_RULE.replace("about", "abuot"))
+    (d.dir / "templates" / "hi.en.html").write_text("<title>{{ customer.name | monney }}</title>")
+    bad = subprocess.run([NUDGED, "--config", str(d.conf), "--check"], stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, timeout=20, check=False, text=True)
+    assert bad.returncode == 1
+    assert "greet.lua:" in bad.stderr and "abuot" in bad.stderr and "hi.en.html:1" in bad.stderr
 
 
 def test_watchdog_pings_while_all_is_well(nudged):
