@@ -56,8 +56,12 @@ static bool check_rules(const struct settings *s, struct check_found *found, str
 		.problem = check_rules_problem,
 		.arg = &r };
 	struct rule_check_sum sum;
+	bool ok;
 
-	if (!rule_check(&what, &found->arena, &found->set, &sum, err))
+	log_set_level(LOG_LVL_WARNING); /* each test is a small daemon with its own life to tell */
+	ok = rule_check(&what, &found->arena, &found->set, &sum, err);
+	log_set_level(settings_log_level(s));
+	if (!ok)
 		return false;
 	log_info(&check_log, "rules: %zu rules in %zu files, %zu templates, %zu tests passed",
 		sum.rules, sum.files, sum.templates, sum.tests);
