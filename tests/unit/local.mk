@@ -143,6 +143,7 @@ tests_unit_replay_modes_test_SOURCES = tests/unit/replay_modes_test.c
 TESTS += tests/unit/replay_modes_test
 endif
 EXTRA_DIST += tests/rules
+if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/waits_test
 tests_unit_waits_test_SOURCES = tests/unit/waits_test.c
 TESTS += tests/unit/waits_test
