@@ -2,6 +2,7 @@
  * tests/system/test_api.py.  The engine behind the inbox is played by the test.
  *
  * usage: api_run PORT DSN; prints `ready PORT` and a line `poke` whenever the flow would be poked.
+ * api_run token MESSAGE CUSTOMER STORE KEY prints the token of an unsubscribe link.
  * SIGUSR1 turns "ready" off and on; SIGTERM drains and ends.  The stores and tokens are those below.
  */
 #include "base/hash.h"
@@ -11,6 +12,8 @@
 #include "door/ask.h"
 #include "door/health.h"
 #include "door/http.h"
+#include "door/optout.h"
+#include "intake/unsubscribe.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -20,6 +23,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+static const char SIGN_KEY[] = "a key of thirty-two bytes or more!";
 
 static struct shop_token tokens[4];
 static const struct shop shops[] = {
@@ -132,16 +137,34 @@ static int listen_on(const char *port)
 	return fd;
 }
 
+/* Makes a token as the courier does. */
+static int print_token(const char *message, const char *customer, const char *shop, const char *key)
+{
+	struct buf b = { 0 };
+
+	unsubscribe_token(&b, span_of(key),
+		&(struct unsubscribe){ .message = atoll(message),
+			.customer = atoll(customer),
+			.shop = span_of(shop),
+			.channel = CHANNEL_EMAIL });
+	puts(b.p);
+	buf_free(&b);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct http_settings settings = http_settings_default();
 	struct loop_signal *term, *usr1;
 	struct health *health;
+	struct optout *optout;
 	struct ask *ask;
 	struct api *api;
 	struct err err;
 
 	log_open("api_run", LOG_JOURNAL, LOG_LVL_INFO);
+	if (argc == 6 && strcmp(argv[1], "token") == 0)
+		return print_token(argv[2], argv[3], argv[4], argv[5]);
 	if (argc != 3) {
 		fprintf(stderr, "usage: api_run PORT DSN\n");
 		return 2;
@@ -155,6 +178,9 @@ int main(int argc, char **argv)
 	ask = ask_open(run.loop, &(struct ask_env){ .dsn = argv[2], .most = 8, .poke = on_poke });
 	api = api_open(&(struct api_env){ .ask = ask, .access = &access_list });
 	health = health_open(&(struct health_env){ .look = on_look, .arg = &run, .ask = ask });
+	optout = optout_open(
+		&(struct optout_env){ .ask = ask, .access = &access_list, .sign_key = SIGN_KEY });
+	optout_add_routes(optout, run.http);
 	health_add_routes(health, run.http);
 	api_add_routes(api, run.http);
 	term = loop_signal_open(run.loop, SIGTERM, on_signal, &run);
@@ -166,6 +192,7 @@ int main(int argc, char **argv)
 	http_close(run.http);
 	ask_close(ask);
 	api_close(api);
+	optout_close(optout);
 	health_close(health);
 	loop_signal_close(term);
 	loop_signal_close(usr1);

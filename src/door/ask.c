@@ -161,6 +161,15 @@ void ask_refuse(
 	ask_release(job);
 }
 
+/* This room itself has to say no. */
+static void ask_fail(struct ask_job *job, int status, const char *error, const char *hint)
+{
+	if (job->fail != NULL)
+		job->fail(job, status);
+	else
+		ask_refuse(job, status, error, NULL, hint);
+}
+
 /* Answers whoever has waited too long. */
 static void ask_on_deadline(void *arg)
 {
@@ -176,10 +185,9 @@ static void ask_on_deadline(void *arg)
 			loop_timer_at(a->deadline, job->deadline_us);
 			return;
 		}
-		ask_refuse(job, 503,
+		ask_fail(job, 503,
 			job->inbox ? "the change is noted, but was not judged in time"
 				   : "the database did not answer in time",
-			NULL,
 			job->inbox ? "it will be; look at the object again before you repeat it"
 				   : "try again in a moment");
 	}
@@ -216,12 +224,12 @@ static void ask_on_end(void *arg, const struct db_end *end)
 		break;
 	case DB_REFUSED:
 		log_warning(&job->ask->lc, "could not answer a request: %s", end->err.text);
-		ask_refuse(job, 500, "the database refused the question", NULL,
-			"the daemon's log says why");
+		ask_fail(
+			job, 500, "the database refused the question", "the daemon's log says why");
 		break;
 	case DB_AGAIN:
 	case DB_LOST:
-		ask_refuse(job, 503, "the database did not answer", NULL, "try again in a moment");
+		ask_fail(job, 503, "the database did not answer", "try again in a moment");
 		break;
 	}
 }
@@ -317,8 +325,7 @@ void ask_close(struct ask *a)
 	for (job = a->first; job != NULL; job = after) {
 		after = job->link_next;
 		if (job->req != NULL)
-			ask_refuse(
-				job, 503, "the daemon is stopping", NULL, "try again in a moment");
+			ask_fail(job, 503, "the daemon is stopping", "try again in a moment");
 	}
 	db_close(a->db); /* ends the open groups, which frees their jobs */
 	assert(a->first == NULL);

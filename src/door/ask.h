@@ -40,6 +40,9 @@ struct ask_job {
 	struct arena arena; /* of the job */
 	struct buf out;     /* for the answer's body */
 	void *user;         /* the door's own, in the arena */
+	/* Set by doors that do not speak JSON: answers (ask_answer) when this room would answer 500 or
+	 * 503.  NULL: http_refuse. */
+	void (*fail)(struct ask_job *job, int status);
 	/* the rest is this room's */
 	struct http_request *req; /* NULL: answered */
 	void (*next)(struct ask_job *job);

@@ -20,3 +20,4 @@ libnudged_a_SOURCES += src/door/ask.c src/door/ask.h
 libnudged_a_SOURCES += src/door/health.c src/door/health.h
 libnudged_a_SOURCES += src/door/api.c src/door/api.h src/door/api_int.h \
 	src/door/api_list.c src/door/api_card.c src/door/api_task.c
+libnudged_a_SOURCES += src/door/optout.c src/door/optout.h

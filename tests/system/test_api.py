@@ -543,6 +543,90 @@ def test_the_flow_is_poked(pg, task):
     assert out.decode().split() == ["poke"]
 
 
+# ---- unsubscribe ----
+
+KEY = "a key of thirty-two bytes or more!"
+
+
+def token(message=301, customer=1, shop="berlin", key=KEY):
+    return subprocess.run([PROGRAM, "token", str(message), str(customer), shop, key], stdout=subprocess.PIPE,
+                          check=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def subscribed(pg):
+    yield
+    pg.psql("update nudged.customer set suppressed = null; delete from nudged.inbox")
+
+
+def suppressed(pg, customer=1):
+    return pg.value(f"select suppressed ->> 'email' from nudged.customer where id = {customer}")
+
+
+def test_get_shows_a_button_and_changes_nothing(run, pg, engine, subscribed):
+    for method in ("GET", "HEAD", "GET"):
+        status, headers, text = run.ask(method, f"/u/{token()}", None)
+        assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["Cache-Control"] == "no-store" and headers["Referrer-Policy"] == "no-referrer"
+    page = text.decode()
+    assert '<form method="post">' in page and "Abmelden" in page and '<html lang="de">' in page
+    assert "<script" not in page and "http" not in page
+    time.sleep(0.1)
+    assert pg.value("select count(*) from nudged.inbox") == "0" and not engine.judged
+    assert not suppressed(pg)
+
+
+def test_names_are_escaped_on_the_page(run):
+    page = run.ask("GET", f"/u/{token()}", None)[2].decode()
+    assert "Blüten &amp; &lt;b&gt;Mehr&lt;/b&gt;" in page and "<b>" not in page and "berlin.example" not in page
+
+
+@pytest.mark.parametrize("shop, customer, lang, word", [
+    ("berlin", 1, "de", "Sie sind abgemeldet"), ("moscow", 3, "ru", "Вы отписаны"),
+    ("paris", 1, "en", "You are unsubscribed")])
+def test_p15_post_unsubscribes_at_once(run, pg, engine, subscribed, shop, customer, lang, word):
+    t = token(301, customer, shop)
+    status, _, text = run.ask("POST", f"/u/{t}", None, "List-Unsubscribe=One-Click",
+                              {"Content-Type": "application/x-www-form-urlencoded"})
+    assert status == 200 and word in text.decode() and f'<html lang="{lang}">' in text.decode()
+    assert suppressed(pg, customer) == "unsubscribed"  # at the moment of the answer
+    assert engine.judged == [("message.unsubscribed", {"channel": "email", "message_id": "301"})]
+    # again: the same answer, nothing new
+    assert run.ask("POST", f"/u/{t}", None)[0] == 200
+    assert len(engine.judged) == 1
+
+
+def test_the_card_that_took_the_other_over_is_unsubscribed(run, pg, engine, subscribed):
+    assert run.ask("POST", f"/u/{token(301, 2)}", None)[0] == 200
+    assert suppressed(pg, 1) == "unsubscribed" and not suppressed(pg, 2)
+
+
+def test_a_customer_who_is_gone_hears_the_same(run, engine):
+    assert run.ask("POST", f"/u/{token(301, 12345)}", None)[0] == 200
+    assert not engine.judged
+
+
+def test_invalid_tokens_are_a_page_that_says_what_to_do(run, pg):
+    good = token()
+    bad = [good[:-1], good + "x", "x" + good[1:], token(key="another key of thirty-two bytes!!"),
+           token(shop="closed"), "", "x", "..%2f..", good.split(".")[0], good.upper(), "%3Cscript%3E"]
+    for t in bad:
+        for method in ("GET", "POST"):
+            status, headers, text = run.ask(method, f"/u/{t}", None, headers={"Accept-Language": "ru-RU,en"})
+            assert status == 404 and headers["Content-Type"].startswith("text/html"), t
+            assert "скопируйте" in text.decode() and "script" not in text.decode()
+    assert "copy all of it" in run.ask("GET", "/u/x", None)[2].decode()
+    assert pg.value("select count(*) from nudged.inbox") == "0"
+    assert run.ask("PUT", f"/u/{good}", None)[0] == 405
+
+
+def test_not_judged_is_a_page_that_says_try_again(run, pg, subscribed):
+    status, headers, text = run.ask("POST", f"/u/{token()}", None)
+    assert status == 503 and headers["Retry-After"] and "Minute" in text.decode()
+    assert pg.value("select count(*) from nudged.inbox") == "1"  # and it is noted all the same
+
+
 # ---- without a database (P5) ----
 
 def test_p5_no_database_is_503_and_it_comes_back():
@@ -556,6 +640,9 @@ def test_p5_no_database_is_503_and_it_comes_back():
                 status, headers, _ = r.ask("GET", path)
                 assert status == 503 and headers["Retry-After"] and time.monotonic() - began < 2
             assert r.ask("GET", "/healthz", None)[0] == 200
+            status, headers, text = r.ask("POST", f"/u/{token()}", None)
+            assert status == 503 and headers["Retry-After"] and b"<html" in text
+            assert r.ask("GET", f"/u/{token()}", None)[0] == 200
             pg.start()
             r.wait_ready()
             assert r.get("/tasks")["tasks"] == []
