@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "db/schema.h"
+#include "door/metrics.h"
 #include "main/courier_main.h"
 #include "main/role.h"
 
@@ -39,10 +40,12 @@ static int run(const char *channel, struct settings *s)
 	struct role_env env = {
 		.role = &role, .name = channel, .settings = s, .heart = &heart, .note = &note
 	};
+	struct buf text = { 0 };
 	struct err err;
-	int fds[2];
+	int fds[2], code;
 
-	if (!proc_pipe(fds, &err)) {
+	env.metrics = metrics_open(1, &err);
+	if (env.metrics == NULL || !proc_pipe(fds, &err)) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
@@ -50,7 +53,12 @@ static int run(const char *channel, struct settings *s)
 	for (int i = 0; i < WAKE_COUNT; i++)
 		env.wake_to[i] = fds[1];
 	signal(SIGPIPE, SIG_IGN);
-	return courier_main(&env);
+	code = courier_main(&env);
+	metrics_write(env.metrics, &text);
+	fputs(text.p, stdout);
+	buf_free(&text);
+	metrics_close(env.metrics);
+	return code;
 }
 
 int main(int argc, char **argv)

@@ -36,6 +36,7 @@ struct claims {
 	struct claim claim;
 	struct arena arena; /* of one attempt */
 	char why[200];
+	uint64_t counts[MESSAGE_REFUSED + 1];
 	bool told;                /* something was put into the inbox */
 	struct claim_record lost; /* a claim whose commit was lost; id 0: none */
 };
@@ -98,6 +99,11 @@ bool claims_open(struct claims *k, const char *dsn, const char *name, bool unsaf
 const char *claims_why(const struct claims *k)
 {
 	return k->why;
+}
+
+const uint64_t *claims_counts(const struct claims *k)
+{
+	return k->counts;
 }
 
 bool claims_told(struct claims *k)
@@ -321,6 +327,7 @@ static bool claims_end(struct claims *k, enum decide_outcome outcome, enum messa
 	if (!claims_exec(k, NULL, err))
 		return false;
 	k->told = k->told || tell;
+	k->counts[state]++;
 	log_info(&claim_log, "message %lld of rule %.*s: %s (%s)", (long long)m->id,
 		SPAN_ARG(m->rule), message_state_name(state), code);
 	return true;
@@ -555,7 +562,9 @@ bool claims_record(struct claims *k, const struct claim_record *r, struct err *e
 	if (!claims_exec(k, &rows, err))
 		return false;
 	k->told = k->told || r->type.p;
-	if (db_rows_i64(rows, 0, 0) == 0)
+	if (db_rows_i64(rows, 0, 0) > 0)
+		k->counts[r->state]++;
+	else
 		log_info(&claim_log, "message %lld was recorded before", (long long)r->id);
 	block_rows_free(rows);
 	return true;
@@ -571,6 +580,7 @@ bool claims_sweep(struct claims *k, size_t *ret_n, struct err *err)
 	if (!claims_exec(k, &rows, err))
 		return false;
 	*ret_n = db_rows_count(rows);
+	k->counts[MESSAGE_IN_DOUBT] += *ret_n;
 	for (size_t i = 0; i < *ret_n; i++)
 		log_warning(&claim_log, "message %lld is in doubt: its courier is gone",
 			(long long)db_rows_i64(rows, i, 0));

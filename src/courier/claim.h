@@ -67,6 +67,8 @@ void claims_close(struct claims *k);
 void claims_free(struct claims *k);
 
 enum claim_result claims_next(struct claims *k, const struct claim **ret, struct err *err);
+/* How many messages were moved to each state, [enum message_state] (READY: given back); lent. */
+const uint64_t *claims_counts(const struct claims *k);
 /* Why the last claim was CLAIM_HELD: "paused: all", "clock", "restored copy ...". */
 const char *claims_why(const struct claims *k);
 /* Was anything put into the inbox since the last time this was asked? */

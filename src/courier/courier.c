@@ -116,10 +116,12 @@ static void courier_wait(struct courier *c, int64_t for_us, bool wake)
 	}
 }
 
-static void courier_tell_engines(struct courier *c)
+/* What the claims have done is news: for engines and for metrics. */
+static void courier_tell(struct courier *c)
 {
 	if (claims_told(c->claims))
 		c->host->wake_engines(c->host->arg);
+	c->host->publish(c->host->arg, claims_counts(c->claims), claims_is_open(c->claims));
 }
 
 /*** the database ***/
@@ -171,7 +173,7 @@ static void courier_record(struct courier *c, const struct claim_record *r)
 		courier_beat(c);
 		if (courier_connect(c)) {
 			if (claims_record(c->claims, r, &err)) {
-				courier_tell_engines(c);
+				courier_tell(c);
 				return;
 			}
 			log_damped(LOG_LVL_ERROR, &courier_log, "could not record message %lld: %s",
@@ -274,6 +276,9 @@ void courier_settle(struct courier *c, enum courier_end end, const char *code, c
 	}
 	courier_log_end(m, end, &r);
 	courier_record(c, &r);
+	if (end == COURIER_SENT)
+		c->host->sent(c->host->arg,
+			m->now_us + clock_boot_us() - m->claimed_boot_us - m->m.due_us);
 	buf_free(&data);
 	c->message = NULL;
 	c->handed++;
@@ -340,7 +345,7 @@ const struct claim *courier_next(struct courier *c)
 			(c->env->max_messages && c->handed >= c->env->max_messages))
 			return NULL;
 		c->result = claims_next(c->claims, &c->message, &c->trouble);
-		courier_tell_engines(c);
+		courier_tell(c);
 		if (c->result != CLAIM_GOT) {
 			c->message = NULL;
 			return NULL;
@@ -415,6 +420,7 @@ static void courier_turn(struct courier *c)
 {
 	courier_beat(c);
 	if (!courier_connect(c)) {
+		courier_tell(c);
 		courier_wait(c, COURIER_REST_US, false);
 		return;
 	}

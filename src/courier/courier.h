@@ -52,6 +52,11 @@ struct courier_host {             /* the process around it; lent for the life of
 	 * the first) is given back. */
 	const struct courier_env *(*reload)(void *arg);
 	void (*release)(void *arg, const struct courier_env *env);
+	/* For metrics, after each message and each turn: how many messages this process has moved to each
+	 * state, [enum message_state], and whether the database is there. */
+	void (*publish)(void *arg, const uint64_t *counts, bool database);
+	/* A message was handed over so long after it was due. */
+	void (*sent)(void *arg, int64_t lag_us);
 	void *arg;
 };
 

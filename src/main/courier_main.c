@@ -6,7 +6,9 @@
 #include "main/courier_main.h"
 
 #include "base/mem.h"
+#include "base/now.h"
 #include "courier/courier.h"
+#include "door/metrics.h"
 #include "main/role.h"
 
 #include <stddef.h>
@@ -23,6 +25,9 @@ struct courier_process {
 	const struct role_env *role;
 	struct courier_setup *last;   /* the newest setup: what a reload compares with */
 	struct courier_setup *before; /* the one before it */
+	struct metrics_slot *metrics;
+	uint64_t counted[MESSAGE_REFUSED + 1]; /* what metrics know already */
+	int64_t measured_us;
 };
 
 static enum mail_tls courier_main_tls(const struct settings_mail *m)
@@ -164,9 +169,39 @@ static void courier_main_release(void *arg, const struct courier_env *env)
 	courier_main_setup_free(u);
 }
 
+/* The cells go on from the process before, so only what is new is added.  Messages that wait again are
+ * no new state for whoever looks from outside. */
+static void courier_main_publish(void *arg, const uint64_t *counts, bool database)
+{
+	struct courier_process *p = arg;
+	const size_t states = metrics_count(METRIC_ACTIONS) / CHANNEL_COUNT;
+	uint64_t *cells =
+		metrics_cells(p->metrics, METRIC_ACTIONS) + (size_t)p->role->role->wake * states;
+	int64_t now_us = clock_boot_us();
+
+	for (size_t i = 0; i <= MESSAGE_REFUSED; i++) {
+		if (i != MESSAGE_READY)
+			cells[i] += counts[i] - p->counted[i];
+		p->counted[i] = counts[i];
+	}
+	*metrics_cells(p->metrics, METRIC_DATABASE_CONNECTED) = database;
+	if (now_us - p->measured_us < 1000000)
+		return;
+	p->measured_us = now_us;
+	metrics_publish_process(p->metrics);
+}
+
+static void courier_main_sent(void *arg, int64_t lag_us)
+{
+	struct courier_process *p = arg;
+
+	metrics_observe(p->metrics, METRIC_SEND_LAG, lag_us > 0 ? lag_us : 0);
+}
+
 int courier_main(const struct role_env *env)
 {
-	struct courier_process p = { .role = env };
+	struct courier_process p = { .role = env,
+		.metrics = metrics_enter(env->metrics, env->slot) };
 	struct courier_setup *first = courier_main_setup(env, env->settings);
 	const struct courier_host host = { .heart = env->heart,
 		.wake_fd = env->wake_fd,
@@ -174,6 +209,8 @@ int courier_main(const struct role_env *env)
 		.wake_engines = courier_main_wake_engines,
 		.reload = courier_main_reload,
 		.release = courier_main_release,
+		.publish = courier_main_publish,
+		.sent = courier_main_sent,
 		.arg = &p };
 	int code;
 

@@ -106,7 +106,8 @@ class Bench:
             env["NUDGED_FAILPOINT"] = failpoint
         log = open(os.path.join(self.dir, f"log{len(self.logs)}"), "wb")
         self.logs.append(log.name)
-        process = subprocess.Popen([PROGRAM, what, self.config], stderr=log, env=env)
+        process = subprocess.Popen([PROGRAM, what, self.config], stderr=log, stdout=open(log.name + ".out", "wb"),
+                                   env=env)
         self.couriers.append(process)
         return process
 
@@ -142,8 +143,9 @@ class Bench:
                 p.kill()
                 p.wait()
         self.db.close()
-        if "ERROR: AddressSanitizer" in self.log() or "runtime error" in self.log():
-            raise AssertionError(self.log()[-5000:])
+        log = self.log()
+        shutil.rmtree(self.dir)
+        assert "Sanitizer" not in log and "runtime error" not in log, log[-5000:]
 
 
 @pytest.fixture
@@ -832,6 +834,17 @@ def test_sigterm_finishes_the_message_in_hand(bench, smtp):
     a, b = bench.message(), bench.message()
     assert bench.until(a, "sent") and courier.wait(5) == 0
     assert bench.state(b)[0] == "ready" and len(smtp.messages) == 1
+
+
+def test_metrics_count_what_became_of_messages(bench, smtp):
+    smtp.on("rcpt", "550 5.1.1 no", times=1)
+    bad, good, late = bench.message(), bench.message(), bench.message(expires="2026-01-01")
+    courier = bench.start()
+    assert bench.until(bad, "failed") and bench.until(good, "sent") and bench.until(late, "expired")
+    bench.stop(courier)
+    out = open(bench.logs[0] + ".out", encoding="utf-8").read()
+    for state in ("sent", "failed", "expired"):
+        assert any("email" in line and state in line and line.endswith(" 1") for line in out.splitlines()), out
 
 
 def test_sighup_takes_the_new_configuration(bench, smtp):
