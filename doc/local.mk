@@ -1,2 +1,2 @@
 
-dist_man_MANS += doc/nudged.8 doc/nudged.conf.5
+dist_man_MANS += doc/nudged.8 doc/nudged.conf.5 doc/nudgectl.1
