@@ -322,7 +322,8 @@ static int64_t mqtt_blocked_us(struct mqtt *m)
 	const char *why;
 
 	if (!m->intake.is_ready(m->intake.arg, &why)) {
-		log_damped(LOG_LVL_NOTICE, &m->lc, "not reading: %s", why);
+		if (m->state == MQTT_READING)
+			log_damped(LOG_LVL_NOTICE, &m->lc, "not reading: %s", why);
 		return MQTT_NOT_READY_US;
 	}
 	return mqtt_has_room(m, 1) || mqtt_has_room(m, MQTT_SMALL) ? 0 : MQTT_FULL_US;
