@@ -7,10 +7,14 @@
 
 struct script;
 
-void bind_act(struct script *s); /* email task publish set tag untag emit note */
-void bind_wait(
-	struct script *s);       /* wait wait_until before after today tomorrow next_time working */
-void bind_ask(struct script *s); /* count events orders happened bought split now ago */
+/* email task publish set tag untag emit note */
+void bind_act(struct script *s);
+/* wait wait_until */
+void bind_wait(struct script *s);
+/* before after today tomorrow next_time working */
+void bind_moment(struct script *s);
+/* count events orders happened bought split now ago */
+void bind_ask(struct script *s);
 /* Pushes the object `customer`, which is one for all: it looks at who is judged now. */
 void bind_customer_push(lua_State *L);
 

@@ -88,6 +88,7 @@ static bool judge_load(struct judge *j, const struct rule_set *set, struct err *
 	script_set_host(j->script, j);
 	bind_act(j->script);
 	bind_wait(j->script);
+	bind_moment(j->script);
 	bind_ask(j->script);
 	j->rules = rules_new(j->script, &env);
 	if (!script_protect(j->script, judge_open_state, j, err))

@@ -39,4 +39,4 @@ libnudged_a_SOURCES += src/engine/judge.c src/engine/sitting.h src/engine/desk.c
 	src/engine/switchboard.c src/engine/switchboard.h src/engine/arbiter.c \
 	src/engine/arbiter.h src/engine/args.c src/engine/args.h src/engine/binds.h \
 	src/engine/bind_act.c src/engine/bind_ask.c src/engine/bind_customer.c \
-	src/engine/bind_wait.c
+	src/engine/bind_moment.c src/engine/bind_wait.c
