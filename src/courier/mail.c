@@ -587,7 +587,9 @@ static void mail_on_handshake(const SSL *ssl, int where, int ret)
 		SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != NULL)
 		return;
 	memcpy(&s, &ssl, sizeof s); /* OpenSSL's callback has it const, its setter has not */
-	SSL_set_tlsext_host_name(s, m->o->host);
+	/* as SSL_set_tlsext_host_name, whose cast drops the const */
+	SSL_ctrl(s, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+		(void *)(uintptr_t)m->o->host);
 }
 
 /* Something is wrong with the certificate (only asked where that matters): says what. */

@@ -26,6 +26,7 @@ struct rules_key {
 };
 
 /* "file:line: rule "name": ..." */
+PRINTF_LIKE(3, 4)
 static void rules_fail(lua_State *L, const struct rules_reader *r, const char *fmt, ...)
 {
 	char text[600];
