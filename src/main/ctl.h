@@ -58,4 +58,7 @@ int ctl_import(const struct ctl_env *env, int argc, char **argv);
 /* ctl_render.c */
 int ctl_render(const struct ctl_env *env, int argc, char **argv);
 
+/* ctl_why.c */
+int ctl_why(const struct ctl_env *env, int argc, char **argv);
+
 #endif

@@ -22,6 +22,9 @@ static const struct ctl_command nudgectl_commands[] = {
 		"TEMPLATE --customer X [--with JSON] [--lang L] [--send ADDRESS] [--store NAME] "
 		"[--templates DIR]",
 		"shows a message as it would go out", CTL_SETTINGS_NEEDED, ctl_render },
+	{ "why", "CUSTOMER [RULE] [--store NAME] [--since TIME]",
+		"tells what happened to a customer, and why or why not", CTL_SETTINGS_NEEDED,
+		ctl_why },
 	{ "reload", "", "checks rules and templates and puts them in place", CTL_SETTINGS_NEEDED,
 		ctl_reload },
 	{ "status", "", "shows the rule set, what is paused, and how much waits",

@@ -627,6 +627,63 @@ def test_not_judged_is_a_page_that_says_try_again(run, pg, subscribed):
     assert pg.value("select count(*) from nudged.inbox") == "1"  # and it is noted all the same
 
 
+# ---- nudgectl why ----
+
+NUDGECTL = os.path.join(BUILD, "nudgectl")
+
+
+@pytest.fixture
+def why(pg, tmp_path):
+    if not os.path.exists(NUDGECTL):
+        pytest.skip("nudgectl is not built")
+    conf = tmp_path / "nudged.conf"
+    conf.write_text(f"[nudged]\nstate_dir = {tmp_path}\n[database]\ndsn = {pg.dsn}\n"
+                    "[store berlin]\nbase = main\ncountry = DE\nfrom = s@berlin.example\n"
+                    "[store moscow]\nbase = east\ncountry = RU\nfrom = s@moscow.example\n")
+
+    def ask(*args):
+        done = subprocess.run([NUDGECTL, "--config", conf, "why", *args], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False, text=True)
+        return done.returncode, done.stdout, done.stderr
+    return ask
+
+
+def test_why_tells_the_story_in_order(why, pg):
+    pg.psql("insert into nudged.note (customer, at, rule, text, seq, chain) values "
+            "(3, now(), 'x', E'bell \\x07 escape \\x1b[2J line\\nend', 0, 0)")
+    code, out, err = why("Anna@example.com", "--store", "berlin")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0].startswith("customer 1 of main, <script>") and "anna@example.com" in lines[0]
+    times = [line[:19] for line in lines if line[:2] == "20"]
+    assert times == sorted(times) and len(times) > 40
+    text = " ".join(out.split())
+    for want in ("welcome: when; read orders.total = 12", "chain cart ended, chain 190: exited, order.placed",
+                 'marketing email "welcome" by welcome, message 301; it is refused (no_consent)',
+                 "note first (welcome)", "consent sms withdrawn by customer.created",
+                 '"Call Anna", task 401 by call for group sales, until'):
+        assert want in text, want
+    code, out, _ = why("3", "--store", "moscow")
+    assert code == 0 and "bell \\x07 escape \\x1b[2J line\\x0aend" in out and "\x1b" not in out
+
+
+def test_why_of_one_rule(why):
+    code, out, _ = why("id:c-1/x", "cart", "--store", "berlin")
+    assert code == 1  # keys are read as those of events: the id alone
+    code, out, _ = why("c-1/x", "cart", "--store", "berlin")
+    assert code == 0 and "welcome" not in out and "cart started, chain 202" in out and "page.viewed" not in out
+    assert "has not met" in why("c-1/x", "nothing", "--store", "berlin")[1]
+    assert why("c-1/x", "--store", "berlin", "--since", "2100-01-01T00:00:00Z")[1].count("\n") == 2
+
+
+def test_why_says_what_is_wrong(why):
+    assert why()[0] == 2
+    code, _, err = why("1")
+    assert code == 1 and "--store" in err
+    code, _, err = why("nobody@example.com", "--store", "berlin")
+    assert code == 1 and "no customer" in err
+
+
 # ---- without a database (P5) ----
 
 def test_p5_no_database_is_503_and_it_comes_back():
