@@ -17,3 +17,4 @@ EXTRA_DIST += tests/system/broker.py tests/system/test_mqtt.py
 check_PROGRAMS += tests/api_run
 tests_api_run_SOURCES = tests/api_run.c
 EXTRA_DIST += tests/system/test_api.py
+EXTRA_DIST += tests/rules

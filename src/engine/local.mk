@@ -31,7 +31,7 @@ libnudged_a_SOURCES += \
 	src/engine/liquid_render.c \
 	src/engine/format.c src/engine/format.h
 libnudged_a_SOURCES += src/engine/mailtext.c src/engine/mailtext.h
-libnudged_a_SOURCES += src/engine/judge.c src/engine/sitting.h src/engine/desk.c \
+libnudged_a_SOURCES += src/engine/judge.c src/engine/judge.h src/engine/sitting.h src/engine/desk.c \
 	src/engine/start.c src/engine/start.h src/engine/wake.c src/engine/wake.h \
 	src/engine/chain_step.c src/engine/chain_step.h src/engine/eval.c src/engine/eval.h \
 	src/engine/waits.c src/engine/waits.h src/engine/ask.c src/engine/ask.h \

@@ -1,5 +1,5 @@
-TESTS += tests/static/floors.sh tests/static/headers.sh tests/static/hardening.sh
-EXTRA_DIST += tests/static/floors.sh tests/static/headers.sh tests/static/hardening.sh tests/static/format.sh
+TESTS += tests/static/dist.sh tests/static/floors.sh tests/static/headers.sh tests/static/hardening.sh
+EXTRA_DIST += tests/static/dist.sh tests/static/floors.sh tests/static/headers.sh tests/static/hardening.sh tests/static/format.sh
 TESTS += tests/static/options.sh tests/static/unit.sh
 EXTRA_DIST += tests/static/options.sh tests/static/unit.sh
 TESTS += tests/static/ctl.sh
