@@ -144,7 +144,8 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	buf_free(&key);
 	if (n == 0)
 		return false;
-	qsort(l->batch.visits, l->batch.n_visits, sizeof *l->batch.visits, lane_visit_cmp);
+	if (l->batch.n_visits > 0) /* else there are only quarantined ones, and no array */
+		qsort(l->batch.visits, l->batch.n_visits, sizeof *l->batch.visits, lane_visit_cmp);
 	lane_enter(l, LANE_LOAD);
 	return true;
 }
