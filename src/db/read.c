@@ -209,9 +209,10 @@ bool timeline_init(struct timeline *t, struct arena *a, size_t limit, struct spa
 	int64_t at_us = CLOCK_LEAST_US, kind = TIMELINE_EVENT, id = INT64_MIN;
 
 	if (cursor.n > 0 &&
-		(!timeline_number(&cursor, &at_us) || !timeline_number(&cursor, &kind) ||
-			!timeline_number(&cursor, &id) || cursor.n > 0 || kind < 0 ||
-			kind >= TIMELINE_KINDS || at_us < CLOCK_LEAST_US || at_us > CLOCK_MOST_US))
+		(cursor.p[cursor.n - 1] == '.' || !timeline_number(&cursor, &at_us) ||
+			!timeline_number(&cursor, &kind) || !timeline_number(&cursor, &id) ||
+			cursor.n > 0 || kind < 0 || kind >= TIMELINE_KINDS ||
+			at_us < CLOCK_LEAST_US || at_us > CLOCK_MOST_US))
 		return false;
 	*t = (struct timeline){
 		.arena = a, .limit = limit, .at_us = at_us, .kind = (int)kind, .id = id

@@ -148,3 +148,8 @@ check_PROGRAMS += tests/unit/waits_test
 tests_unit_waits_test_SOURCES = tests/unit/waits_test.c
 TESTS += tests/unit/waits_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/timeline_test
+tests_unit_timeline_test_SOURCES = tests/unit/timeline_test.c
+TESTS += tests/unit/timeline_test
+endif
