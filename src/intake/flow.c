@@ -161,6 +161,24 @@ void flow_enqueue(
 	flow_customer_review(f, c);
 }
 
+void flow_pause(struct flow *f, struct flow_customer *c, int64_t until_us)
+{
+	c->not_before_us = until_us;
+	if (f->pause_us == 0 || until_us < f->pause_us)
+		f->pause_us = until_us;
+}
+
+/* A pause has ended: finds the next one. */
+static void flow_end_pause(struct flow *f, int64_t boot_us)
+{
+	struct flow_customer *c;
+
+	f->pause_us = 0;
+	TAILQ_FOREACH (c, &f->ready, link)
+		if (c->not_before_us > boot_us)
+			flow_pause(f, c, c->not_before_us);
+}
+
 /* ---- tickets ---- */
 
 /* Counts the settled event into the metrics. */
@@ -318,6 +336,8 @@ void flow_turn(struct flow *f)
 	int64_t boot_us = flow_boot_us(f);
 
 	flow_find_late(f, boot_us);
+	if (f->pause_us != 0 && boot_us >= f->pause_us)
+		flow_end_pause(f, boot_us);
 	for (int i = 0; i < f->n_lanes; i++) {
 		struct flow_lane *l = &f->lanes[i];
 
@@ -336,15 +356,13 @@ int64_t flow_next_us(const struct flow *f)
 {
 	int64_t boot_us = flow_boot_us(f), next = boot_us + f->limits.poll_us;
 	const struct event_ticket *t = TAILQ_FIRST(&f->tickets);
-	const struct flow_customer *c;
 
 	if (f->limits.due > 0 && !f->due_busy && f->due_us < next)
 		next = f->due_us;
 	if (t != NULL && !t->is_late && t->since_us + f->limits.late_us < next)
 		next = t->since_us + f->limits.late_us;
-	TAILQ_FOREACH (c, &f->ready, link)
-		if (c->not_before_us != 0 && c->not_before_us < next)
-			next = c->not_before_us;
+	if (f->pause_us != 0 && f->pause_us < next)
+		next = f->pause_us;
 	if (!TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us != 0 && f->ask_not_before_us < next)
 		next = f->ask_not_before_us;
 	/* never in the past: what could not be given now waits for an answer, which brings a turn */

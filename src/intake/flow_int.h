@@ -94,6 +94,7 @@ struct flow {
 	struct map pending_keys;   /* identities of events in FLOW_UNKNOWN or FLOW_ASKED -> count */
 	struct map customers;      /* id -> struct flow_customer */
 	struct flow_customer_list ready;
+	int64_t pause_us; /* boot clock: when the first paused customer is tried again; 0: none */
 	TAILQ_HEAD(, event_ticket) tickets; /* not settled, oldest first */
 	size_t queued, queued_bytes;
 	struct flow_lane lanes[FLOW_LANES_MOST];
@@ -122,6 +123,8 @@ void flow_customer_review(struct flow *f, struct flow_customer *c);
 /* Behind the others of his customer, or at the head (in reverse order of calls). */
 void flow_enqueue(
 	struct flow *f, struct shop_event *e, int64_t customer, int64_t version, bool at_head);
+/* Not to be tried again before then (boot clock). */
+void flow_pause(struct flow *f, struct flow_customer *c, int64_t until_us);
 /* The event has its final status. */
 void flow_settle(struct flow *f, struct shop_event *e);
 struct span flow_base_of(const struct shop_event *e);

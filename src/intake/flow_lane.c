@@ -301,8 +301,7 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 			log_damped(LOG_LVL_WARNING, &l->lc, "a batch collided %u times: %s",
 				l->again, err ? err->text : "");
 			for (size_t i = 0; i < b->n_visits; i++)
-				((struct flow_customer *)b->visits[i]->flow)->not_before_us =
-					flow_boot_us(f) + LANE_RETRY_US;
+				flow_pause(f, b->visits[i]->flow, flow_boot_us(f) + LANE_RETRY_US);
 			l->again = 0;
 		}
 		lane_return_all(l);
@@ -334,7 +333,7 @@ static size_t lane_sift(struct flow_lane *l)
 			if (c != NULL) {
 				if (c->busy_since_us == 0)
 					c->busy_since_us = l->started_us;
-				c->not_before_us = flow_boot_us(f) + LANE_BUSY_PAUSE_US;
+				flow_pause(f, c, flow_boot_us(f) + LANE_BUSY_PAUSE_US);
 				lane_return_visit(f, v);
 			}
 			continue;
