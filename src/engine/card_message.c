@@ -13,6 +13,8 @@
 #include "base/json.h"
 #include "engine/field.h"
 
+#include <string.h>
+
 static const char *const words[] = { "sent", "delivered", "failed", "opened", "clicked", "replied",
 	"bounced", "complained", "unsubscribed" };
 
@@ -85,6 +87,19 @@ static struct span channel_of(struct span value, struct arena *a)
 	return (struct span){ NULL, 0 };
 }
 
+/* The server refused the recipient himself, for good (RFC 5321, 4.2.3: 550, 551, 553): as telling as a bounce. */
+static bool is_refused_recipient(struct span permanent, struct span code)
+{
+	bool said;
+
+	code = span_trim(code);
+	if (code.n && code.p[0] == '"')
+		code = (struct span){ code.p + 1, code.n - 1 };
+	return field_bool(permanent, &said) && said && code.n >= 3 &&
+	       (memcmp(code.p, "550", 3) == 0 || memcmp(code.p, "551", 3) == 0 ||
+		       memcmp(code.p, "553", 3) == 0);
+}
+
 void card_apply_message(struct card_work *w)
 {
 	enum { ID, CHANNEL, ADDRESS, PERMANENT, CODE, WANTED };
@@ -115,5 +130,8 @@ void card_apply_message(struct card_work *w)
 			card_consent(w->b, w->v, channel, false, w->e->type, w->at_us, w->e->seq);
 	} else if (span_is(word, "bounced") && is_permanent(f[PERMANENT].value, f[CODE].value)) {
 		suppress(w, channel, field_text(f[ADDRESS].value, a), word);
+	} else if (span_is(word, "failed") &&
+		   is_refused_recipient(f[PERMANENT].value, f[CODE].value)) {
+		suppress(w, channel, field_text(f[ADDRESS].value, a), SPAN("bounced"));
 	}
 }

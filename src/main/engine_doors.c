@@ -5,6 +5,7 @@
 #include "door/api.h"
 #include "door/ask.h"
 #include "door/http.h"
+#include "door/optout.h"
 #include "main/role.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct engine_doors {
 	struct events *events;
 	struct ask *ask;
 	struct api *api;
+	struct optout *optout;
 	struct health *health;
 };
 
@@ -53,6 +55,8 @@ struct engine_doors *engine_doors_open(
 					     .poke = env->poke,
 					     .arg = env->arg });
 	d->api = api_open(&(struct api_env){ .ask = d->ask, .access = &d->access });
+	d->optout = optout_open(&(struct optout_env){
+		.ask = d->ask, .access = &d->access, .sign_key = s->nudged.sign_key });
 	d->health = health_open(&(struct health_env){ .look = env->look,
 		.count = env->count,
 		.arg = env->arg,
@@ -60,6 +64,7 @@ struct engine_doors *engine_doors_open(
 		.metrics = env->role->metrics });
 	events_add_routes(d->events, d->http);
 	api_add_routes(d->api, d->http);
+	optout_add_routes(d->optout, d->http);
 	health_add_routes(d->health, d->http);
 	for (size_t i = 0; i < env->role->nlisteners; i++)
 		if (!http_listen(d->http, env->role->listeners[i], err)) {
@@ -75,6 +80,7 @@ void engine_doors_use(struct engine_doors *d, const struct settings *s)
 	struct http_settings h = engine_doors_http(s);
 
 	engine_doors_tokens(d, s);
+	optout_set_key(d->optout, s->nudged.sign_key);
 	http_apply(d->http, &h);
 }
 
@@ -100,6 +106,7 @@ void engine_doors_shut(struct engine_doors *d)
 	http_close(d->http);
 	ask_close(d->ask);
 	api_close(d->api);
+	optout_close(d->optout);
 	health_close(d->health);
 }
 

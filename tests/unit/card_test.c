@@ -446,6 +446,8 @@ static void messages(void **state)
 	assert_int_equal(k->v->n_outcomes, 1);
 	assert_int_equal(k->v->outcomes[0]->message, 12);
 	is_text(k->v->outcomes[0]->word, "delivered");
+	happen(k, "message.failed",
+		"{\"message_id\":12,\"code\":\"554\",\"permanent\":true}"); /* of this message, not of him */
 	happen(k, "message.bounced", "{\"message_id\":12,\"code\":\"421\"}");
 	happen(k, "message.bounced",
 		"{\"message_id\":12,\"code\":\"550\",\"address\":\"boss@b.de\"}");
