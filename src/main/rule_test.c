@@ -395,17 +395,21 @@ static void rule_test_open_state(lua_State *L, void *ud)
 	bind_time_open(L);
 }
 
-/* Notes the rules of the file that the tests are about: x_test.lua is about x.lua. */
-static void rule_test_own_rule(
-	void *arg, const char *name, const char *about, const char *file, int line)
+/* What the tests of a file run against: x_test.lua is about the rules of x.lua, where there is such a file. */
+static struct rule_set rule_test_set_of(const struct rule_set *all, struct span file)
 {
-	struct rule_test *t = arg;
-	size_t n = t->file.n - strlen("_test.lua");
+	struct rule_set own = *all;
+	size_t n = file.n - strlen("_test.lua");
 
-	(void)about;
-	(void)line;
-	if (strlen(file) == n + strlen(".lua") && memcmp(file, t->file.p, n) == 0)
-		map_put(&t->own_rules, span_of(name), t);
+	for (size_t i = 0; i < all->n_texts; i++) {
+		struct span path = all->texts[i].path;
+
+		if (path.n == n + strlen(".lua") && memcmp(path.p, file.p, n) == 0) {
+			own.texts = &all->texts[i];
+			own.n_texts = 1;
+		}
+	}
+	return own;
 }
 
 /* A file that does not load is one failed test. */
@@ -414,14 +418,14 @@ static void rule_test_file(
 {
 	const luaL_Reg calls[] = { { "test", l_test }, { NULL, NULL } };
 	struct script_limits limits = { .eval_bytes = 256 << 20 };
+	struct rule_set set = rule_test_set_of(t->all, file->path);
 	struct err err = { 0 };
 
+	t->set = &set;
 	t->script = script_new(&limits);
 	script_set_host(t->script, t);
 	script_define(t->script, calls);
 	t->n_cases = 0;
-	t->file = file->path;
-	judge_each_rule(t->judge, rule_test_own_rule, t);
 	if (!script_protect(t->script, rule_test_open_state, NULL, &err) ||
 		!script_load(t->script, arena_dup(&t->names, file->path.p, file->path.n),
 			file->text, &err)) {
@@ -435,27 +439,36 @@ static void rule_test_file(
 		else
 			sum->failed++;
 	arena_fini(&t->names);
-	map_fini(&t->own_rules);
 	script_free(t->script);
+}
+
+/* Does the whole set load?  What the tests of a file load is only a part of it. */
+static bool rule_test_loads(
+	const struct rule_test_env *env, const struct rule_set *set, struct err *err)
+{
+	struct judge_env judge_env = { .shops = env->n_shops ? env->shops : &rig_shop,
+		.n_shops = env->n_shops ? env->n_shops : 1,
+		.staff = env->staff,
+		.is_test = true };
+	struct judge *judge;
+
+	judge_limits_default(&judge_env.limits);
+	judge = judge_new(&judge_env, set, err);
+	judge_free(judge);
+	return judge != NULL;
 }
 
 bool rule_test_run(const struct rule_test_env *env, const struct rule_set *set,
 	const struct rule_file *files, size_t n_files, struct rule_test_sum *ret_sum,
 	struct err *err)
 {
-	struct rule_test t = { .env = env, .set = set };
-	struct judge_env judge_env = { .shops = env->n_shops ? env->shops : &rig_shop,
-		.n_shops = env->n_shops ? env->n_shops : 1,
-		.staff = env->staff,
-		.is_test = true };
+	struct rule_test t = { .env = env, .all = set };
 
-	judge_limits_default(&judge_env.limits);
-	if ((t.judge = judge_new(&judge_env, set, err)) == NULL)
+	if (!rule_test_loads(env, set, err))
 		return false;
 	*ret_sum = (struct rule_test_sum){ 0, 0 };
 	for (size_t i = 0; i < n_files; i++)
 		rule_test_file(&t, &files[i], ret_sum);
 	free(t.cases);
-	judge_free(t.judge);
 	return true;
 }

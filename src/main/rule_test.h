@@ -10,6 +10,8 @@
  *	  t:advance "1h"; t:expect { email = "cart-reminder", to = "anna@example.com" }
  *	end)
  *
+ * The tests of x_test.lua run against the rules of x.lua alone (with its helpers and defaults), so that a new rule
+ * never breaks the tests of another one; where there is no x.lua beside it, against all rules of the set.
  * What a test can call stands in nudged-rules(7), Tests of rules.
  */
 #include "base/err.h"
@@ -38,7 +40,7 @@ struct rule_test_sum {
 	size_t passed, failed;
 };
 
-/* Runs all tests of the files against the set, each on a fresh store.  False only when the set does not load. */
+/* Runs all tests of the files, each on a fresh store.  False only when the whole set does not load. */
 bool rule_test_run(const struct rule_test_env *env, const struct rule_set *set,
 	const struct rule_file *files, size_t n_files, struct rule_test_sum *ret_sum,
 	struct err *err) MUST_CHECK;

@@ -13,7 +13,6 @@
 
 enum { RULE_TEST_DATA_MOST = 65536 };
 
-struct judge;
 struct script;
 
 struct rule_test_case { /* a test, as the file declared it */
@@ -23,13 +22,11 @@ struct rule_test_case { /* a test, as the file declared it */
 
 struct rule_test {
 	const struct rule_test_env *env;
-	const struct rule_set *set;
-	struct judge *judge; /* knows which rules there are; judges nothing */
+	const struct rule_set *all;
 	struct script *script;
 	/* of the file */
-	struct span file;
-	struct map own_rules; /* names of the rules that it is about; empty: all */
-	struct arena names;   /* of the cases */
+	const struct rule_set *set; /* the part of all that it is about */
+	struct arena names;         /* of the cases */
 	struct rule_test_case *cases;
 	size_t n_cases, cap_cases;
 	/* of the test that runs */

@@ -5,8 +5,7 @@ test "the defaults of the folder" (function(t)
   t:advance "1h"
   t:expect { email = "plain", class = "transactional", with = { word = "one piece" } }
   t:expect { email = "plain", class = "transactional", with = { word = "three pieces" } }
-  t:refused { email = "second", class = "bulk" }
-  t:same(t:verdicts "deeper", { "started", "mode" })
+  t:same(t:verdicts "with-defaults", { "started", "started" })
 end)
 
 test "exit_on of the folder" (function(t)
@@ -16,5 +15,4 @@ test "exit_on of the folder" (function(t)
   anna:event("folder.stop")
   t:advance "1d"; t:expect_none()
   t:same(t:chains "with-defaults", { "exited" })
-  t:same(t:chains "deeper", { "exited" })
 end)
