@@ -6,6 +6,7 @@
  */
 #include "main/ctl.h"
 #include "main/ctl_db.h"
+#include "main/ctl_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,19 +14,28 @@
 
 /*** list ***/
 
+/* ", awaits x": nothing when the text is empty. */
+static void ctl_chains_more(const char *before, struct span text)
+{
+	if (text.n == 0)
+		return;
+	fputs(before, stdout);
+	ctl_text_line(stdout, text);
+}
+
 static void ctl_chains_line(const struct db_rows *rows, size_t i)
 {
-	struct span key = db_rows_text(rows, i, 2), awaits = db_rows_text(rows, i, 7),
-		    reason = db_rows_text(rows, i, 8);
-	char started[CTL_TIME_SIZE], wakes[CTL_TIME_SIZE];
+	char at[CTL_TIME_SIZE];
 
-	printf("%-12lld %-24.*s %-10.*s customer %lld%s%.*s, started %s, wakes %s%s%.*s%s%.*s\n",
-		(long long)db_rows_i64(rows, i, 0), SPAN_ARG(db_rows_text(rows, i, 1)),
-		SPAN_ARG(db_rows_text(rows, i, 4)), (long long)db_rows_i64(rows, i, 3),
-		key.n ? ", about " : "", SPAN_ARG(key),
-		ctl_db_show_time(db_rows_time(rows, i, 5), started),
-		ctl_db_show_time(db_rows_time(rows, i, 6), wakes), awaits.n ? ", awaits " : "",
-		SPAN_ARG(awaits), reason.n ? ": " : "", SPAN_ARG(reason));
+	printf("%-14lld %-24.*s %-10.*s customer %lld", (long long)db_rows_i64(rows, i, 0),
+		SPAN_ARG(db_rows_text(rows, i, 1)), SPAN_ARG(db_rows_text(rows, i, 4)),
+		(long long)db_rows_i64(rows, i, 3));
+	ctl_chains_more(", about ", db_rows_text(rows, i, 2));
+	printf(", started %s", ctl_db_show_time(db_rows_time(rows, i, 5), at));
+	printf(", wakes %s", ctl_db_show_time(db_rows_time(rows, i, 6), at));
+	ctl_chains_more(", awaits ", db_rows_text(rows, i, 7));
+	ctl_chains_more(": ", db_rows_text(rows, i, 8));
+	putchar('\n');
 }
 
 static bool ctl_chains_list(struct block *b, const char *rule, struct err *err)

@@ -18,6 +18,7 @@
 #include "main/ctl.h"
 #include "main/ctl_customer.h"
 #include "main/ctl_db.h"
+#include "main/ctl_text.h"
 #include "main/import_store.h"
 #include "main/settings.h"
 #include "store/pg.h"
@@ -93,9 +94,12 @@ static void import_tell(
 {
 	if (++im->told > IMPORT_TOLD)
 		return;
-	fprintf(stderr, "%s:%lld: %s%s%.*s%s%s\n", im->name, (long long)line, what,
-		e->path.n ? ": " : "", SPAN_ARG(e->path), e->reason ? ": " : "",
-		e->reason ? e->reason : "");
+	fprintf(stderr, "%s:%lld: %s", im->name, (long long)line, what);
+	if (e->path.n) {
+		fputs(": ", stderr);
+		ctl_text_line(stderr, e->path);
+	}
+	fprintf(stderr, "%s%s\n", e->reason ? ": " : "", e->reason ? e->reason : "");
 	if (im->told == IMPORT_TOLD)
 		fprintf(stderr, "%s: further lines like these are only counted\n", im->name);
 }

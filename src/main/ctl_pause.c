@@ -101,6 +101,22 @@ int ctl_pause(const struct ctl_env *env, int argc, char **argv)
 
 /*** pauses ***/
 
+/* A copy of the database of another cluster sends nothing until somebody says so (courier/claim decides). */
+static bool ctl_pauses_copy(struct block *b, struct err *err)
+{
+	struct db_rows *rows = NULL;
+
+	if (!block_exec_plain(b, SQL_CLAIM_WORLD, &rows, err))
+		return false;
+	if (!db_rows_null(rows, 0, 4) &&
+		(db_rows_i64(rows, 0, 2) != db_rows_i64(rows, 0, 4) ||
+			db_rows_i64(rows, 0, 3) != db_rows_i64(rows, 0, 5)))
+		puts("this database is a restored copy: nothing is sent until "
+		     "nudgectl resume --restored-at TIME");
+	block_rows_free(rows);
+	return true;
+}
+
 bool ctl_pauses_show(struct block *b, struct err *err)
 {
 	struct db_rows *rows = NULL;
@@ -118,7 +134,7 @@ bool ctl_pauses_show(struct block *b, struct err *err)
 			SPAN_ARG(db_rows_text(rows, i, 1)), reason.n ? ": " : "", SPAN_ARG(reason));
 	}
 	block_rows_free(rows);
-	return true;
+	return ctl_pauses_copy(b, err);
 }
 
 int ctl_pauses(const struct ctl_env *env, int argc, char **argv)

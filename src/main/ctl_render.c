@@ -14,6 +14,7 @@
 #include "main/ctl.h"
 #include "main/ctl_customer.h"
 #include "main/ctl_db.h"
+#include "main/ctl_text.h"
 #include "main/rule_files.h"
 #include "main/settings.h"
 #include "store/pg_int.h"
@@ -149,10 +150,28 @@ static bool render_prepare(struct ctl_render *r, struct err *err)
 
 /*** showing ***/
 
+/* Into a file as it is, to a terminal without what could steer it. */
+static void render_text(struct span text)
+{
+	if (isatty(STDOUT_FILENO))
+		ctl_text_block(stdout, text);
+	else
+		fwrite(text.p, 1, text.n, stdout);
+}
+
 static void render_part(const char *title, struct span text)
 {
-	printf("--- %s ---\n%.*s%s", title, SPAN_ARG(text),
-		text.n && text.p[text.n - 1] == '\n' ? "" : "\n");
+	printf("--- %s ---\n", title);
+	render_text(text);
+	if (text.n == 0 || text.p[text.n - 1] != '\n')
+		putchar('\n');
+}
+
+static void render_head(const char *title, struct span text)
+{
+	printf("%s: ", title);
+	ctl_text_line(stdout, text);
+	putchar('\n');
 }
 
 static bool render_show(struct ctl_render *r, struct err *err)
@@ -165,8 +184,9 @@ static bool render_show(struct ctl_render *r, struct err *err)
 		  render_message(render, &r->claim, &o, &r->arena, &out, err);
 
 	if (ok) {
-		printf("To: %.*s\nSubject: %.*s\nLanguage: %.*s\n", SPAN_ARG(to),
-			SPAN_ARG(out.subject), SPAN_ARG(r->chosen->lang));
+		render_head("To", to);
+		render_head("Subject", out.subject);
+		render_head("Language", r->chosen->lang);
 		render_part("text", out.text);
 		if (out.html.n)
 			render_part("html", out.html);

@@ -10,6 +10,7 @@
 #include "main/ctl.h"
 #include "main/ctl_customer.h"
 #include "main/ctl_db.h"
+#include "main/ctl_text.h"
 #include "model/shop.h"
 
 #include <assert.h>
@@ -30,22 +31,6 @@ struct why {
 
 /* ---- pieces of a line ---- */
 
-/* Writes text so that it stays on its line and moves no cursor. */
-static void why_print(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		bool is_c1 = c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0;
-
-		if (is_c1)
-			c = (unsigned char)s.p[++i];
-		if (c < 0x20 || c == 0x7f || is_c1)
-			printf("\\x%02x", c);
-		else
-			putchar(c);
-	}
-}
-
 /* The member as text: strings as they are, other values as JSON; empty for null. */
 static struct span why_get(struct why *w, struct span entry, const char *key)
 {
@@ -65,7 +50,7 @@ static void why_member(
 	if (text.n == 0)
 		return;
 	fputs(before, stdout);
-	why_print(text);
+	ctl_text_line(stdout, text);
 	fputs(after, stdout);
 }
 
@@ -97,9 +82,9 @@ static void why_verdict(struct why *w, struct span verdict)
 		json_iter_init(&it, reads);
 		while (json_next(&it, &key, &value)) {
 			fputs(before, stdout);
-			why_print(json_text(key, &w->arena));
+			ctl_text_line(stdout, json_text(key, &w->arena));
 			fputs(" = ", stdout);
-			why_print(value);
+			ctl_text_line(stdout, value);
 			before = ", ";
 		}
 	}
@@ -293,15 +278,15 @@ static bool why_head(struct why *w, struct err *err)
 	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
 		if (card.text[shown[i].text].n > 0) {
 			fputs(shown[i].before, stdout);
-			why_print(card.text[shown[i].text]);
+			ctl_text_line(stdout, card.text[shown[i].text]);
 		}
 	if (card.json[CARD_CONSENT].n > 2) {
 		fputs(", consent ", stdout);
-		why_print(card.json[CARD_CONSENT]);
+		ctl_text_line(stdout, card.json[CARD_CONSENT]);
 	}
 	if (card.json[CARD_SUPPRESSED].n > 2) {
 		fputs(", suppressed ", stdout);
-		why_print(card.json[CARD_SUPPRESSED]);
+		ctl_text_line(stdout, card.json[CARD_SUPPRESSED]);
 	}
 	putchar('\n');
 	return true;

@@ -244,10 +244,11 @@ def test_P23_restored_copy(ctl):
              "(21, 1, 'shop', 'greet', now(), '2026-01-01T00:00Z', 'open'), "
              "(22, 1, 'shop', 'greet', now(), '2026-01-03T00:00Z', 'taken')")
     ctl.psql("insert into sent_identity (system_identifier, timeline) values (1, 1)")
+    assert "restored copy" in ctl.run("pauses") and "restored copy" in ctl.run("status")
     ctl.run("resume", "--restored-at", "yesterday", code=1)
     assert "is no time" in ctl.err
     out = ctl.run("resume", "--restored-at", "2026-01-02T00:00:00Z")
-    assert "1 messages and 1 deadlines" in out
+    assert "1 messages and 1 deadlines" in out and "restored copy" not in out
     assert ctl.psql("select id, state, code from message order by id") == [
         ["11", "expired", "restored"], ["12", "ready", ""]]
     assert ctl.psql("select id, overdue from task order by id") == [["21", "t"], ["22", "f"]]
@@ -307,6 +308,29 @@ def test_chains_list_stop_and_retry(ctl):
     assert ctl.value("select count(*) from strike") == "0"
     assert int(ctl.value("select switches_version from current")) == before + 1
     assert ctl.psql("select action, object from audit order by n") == [["chains stop", "31"], ["chains retry", "34"]]
+
+
+def test_texts_can_not_steer_the_terminal(ctl):
+    ctl.customer(1)
+    ctl.psql("update customer set name = E'A\\x1b[2Jb', first_name = E'A\\x1b[2Jb' where id = 1")
+    ctl.chain(31, 1, key="E\x1b[2J\u009b31m")
+    ctl.run("reload")
+    assert "about E\\x1b[2J\\x9b31m" in ctl.run("chains")
+    assert "Subject: Hello A\\x1b[2Jb\n" in ctl.run("render", "hello", "--customer", "1")
+
+
+def test_reloads_at_a_time_come_one_after_the_other(ctl):
+    ctl.run("reload")
+    threads = [threading.Thread(target=ctl.run, args=("reload",)) for _ in range(6)]
+    for n, thread in enumerate(threads):
+        ctl.write_rule(GOOD_RULE + f"-- {n}\n")
+        thread.start()
+        time.sleep(0.02)
+    for thread in threads:
+        thread.join()
+    assert ctl.value("select set_id = (select max(id) from rule_set) from current") == "t"
+    assert ctl.value("select bool_and(activated > before) from (select activated, "
+                     "lag(activated) over (order by id) as before from rule_set) r where before is not null") == "t"
 
 
 def test_status_shows_what_there_is(ctl):

@@ -203,6 +203,18 @@ def test_P23_dropped_mail_is_told_to_its_chain(dev):
     until(lambda: not dev.value("select count(*) from chain where customer = %s", customer))
 
 
+def test_P23_restored_copy_sends_nothing_by_itself(dev):
+    dev.post("order.placed", "first@example.com", order_id="o5", total=5)
+    until(lambda: dev.messages("first@example.com", "sent"))
+    dev.rows("update sent_identity set system_identifier = system_identifier + 1 returning 1")
+    dev.post("order.placed", "copy@example.com", order_id="o6", total=5)
+    time.sleep(1.5)
+    assert dev.messages("copy@example.com") == ["ready"]
+    assert "restored copy" in dev.ctl("status")
+    assert "0 messages and 0 deadlines" in dev.ctl("resume", "--restored-at", "2020-01-01T00:00:00Z")
+    until(lambda: dev.messages("copy@example.com", "sent"))
+
+
 def test_stopped_chain_withdraws_its_mail(dev):
     dev.ctl("pause")
     dev.post("cart.updated", "stop@example.com", products=[{"product_id": "p", "quantity": 1}])
