@@ -55,6 +55,11 @@
 	"exits, open, reason, event, history, arrived, loaded)"
 
 #define CHAIN_LIVE_DUE "h.wake_at is not null and h.state in ('waiting', 'settling', 'queued')"
+/* Deadlines rest in a restored copy, as sends do, until a person says what it is (P23). */
+#define NO_COPY                                                                                    \
+	"not exists (select from sent_identity si, pg_control_system() cs, "                       \
+	"pg_control_checkpoint() cc where si.system_identifier <> cs.system_identifier "           \
+	"or si.timeline <> cc.timeline_id)"
 #define TASK_LIVE_DUE "k.deadline is not null and not k.overdue and k.state in ('open', 'taken')"
 
 #define OLDER_THAN "now() - make_interval(months => $1)"
@@ -139,7 +144,8 @@
 #define PICK_TASK(limit)                                                                           \
 	[SQL_PICK_TASK_##limit] = { "pick_task_" #limit, "",                                       \
 		"select c.id, k.deadline from task k join customer c on c.id = k.customer "        \
-		"where " TASK_LIVE_DUE " and k.deadline <= now() and c.merged_into = 0 "           \
+		"where " TASK_LIVE_DUE " and " NO_COPY                                             \
+		" and k.deadline <= now() and c.merged_into = 0 "                                  \
 		"order by k.deadline limit " #limit " for no key update of c skip locked",         \
 		SQL_LANE, false }
 #define PICK_INBOX(limit)                                                                          \
@@ -228,7 +234,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE, false },
 	[SQL_TASK_READ] = { "task_read", "ItI",
 		"select " TASK_COLUMNS ", coalesce(t.deadline <= $2 and not t.overdue "
-		"and t.state in ('open', 'taken'), false) from task t where t.customer = any($1) "
+		"and t.state in ('open', 'taken') and " NO_COPY
+		", false) from task t where t.customer = any($1) "
 		"and ((t.deadline <= $2 and not t.overdue and t.state in ('open', 'taken')) "
 		"or t.id = any($3) or t.id in "
 		"(select case when i.data ->> 'task_id' ~ '^[0-9]{1,18}$' "
@@ -242,7 +249,7 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_NEXT_DUE] = { "next_due", "In",
 		"select least((select min(h.wake_at) from chain h where " CHAIN_LIVE_DUE
 		" and h.level <= $2 and h.customer <> all($1)), "
-		"(select min(k.deadline) from task k where " TASK_LIVE_DUE
+		"(select min(k.deadline) from task k where " TASK_LIVE_DUE " and " NO_COPY
 		" and k.customer <> all($1)), "
 		"(select min(i.due) from inbox i where i.customer <> all($1)))",
 		SQL_LANE, false },

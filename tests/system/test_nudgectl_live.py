@@ -208,11 +208,15 @@ def test_P23_restored_copy_sends_nothing_by_itself(dev):
     until(lambda: dev.messages("first@example.com", "sent"))
     dev.rows("update sent_identity set system_identifier = system_identifier + 1 returning 1")
     dev.post("order.placed", "copy@example.com", order_id="o6", total=5)
+    dev.rows("insert into task (id, customer, store, rule, title, created, deadline, state) values "
+             "(1, %s, 'main', 'thanks', 'call', now(), now(), 'open') returning 1", dev.customer("copy@example.com"))
     time.sleep(1.5)
     assert dev.messages("copy@example.com") == ["ready"]
+    assert dev.value("select overdue from task where id = 1") is False
     assert "restored copy" in dev.ctl("status")
     assert "0 messages and 0 deadlines" in dev.ctl("resume", "--restored-at", "2020-01-01T00:00:00Z")
     until(lambda: dev.messages("copy@example.com", "sent"))
+    until(lambda: dev.value("select overdue from task where id = 1"))
 
 
 def test_stopped_chain_withdraws_its_mail(dev):
