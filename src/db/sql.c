@@ -767,6 +767,22 @@ const struct sql sql_table[SQL_COUNT] = {
 		"(8, 'quarantined events', (select count(*) from quarantine)), "
 		"(9, 'conflicting events', (select count(*) from conflict))) v(n, what, many) order by n",
 		SQL_TOOL, false },
+	[SQL_DOUBT_LIST] = { "doubt_list", "",
+		"select id, channel, rule, customer, claimed_at, coalesce(detail, code, '-') from message "
+		"where state = 'in_doubt' order by id limit 1000",
+		SQL_TOOL, false },
+	[SQL_DOUBT_HOLDER] = { "doubt_holder", "i",
+		"select customer from message where id = $1 and state = 'in_doubt'", SQL_TOOL, false },
+	/* the customer is locked: $3 the state, $4 what the chain hears, if anything */
+	[SQL_DOUBT_RESOLVE] = { "doubt_resolve", "iiss",
+		"with u as (update message set state = $3, code = case when $3 = 'failed' then 'in_doubt' end, "
+		"due = case when $3 = 'ready' then clock_timestamp() else due end, owner_pid = null, "
+		"owner_start = null where id = $1 and customer = $2 and state = 'in_doubt' "
+		"returning id, customer, store, channel, rule, chain), "
+		"i as (insert into inbox (customer, store, type, data) select customer, store, $4, "
+		"json_build_object('message_id', id::text, 'channel', channel, 'rule', rule, 'code', "
+		"'resolved', 'chain', chain::text) from u where $4 is not null) select id from u",
+		SQL_TOOL, false },
 	[SQL_CHAIN_LIST] = { "chain_list", "s",
 		"select id, rule, key, customer, state, started, wake_at, "
 		"array_to_string(awaits, ' '), reason from chain where $1 is null or rule = $1 "

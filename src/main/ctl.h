@@ -49,6 +49,9 @@ int ctl_pauses(const struct ctl_env *env, int argc, char **argv);
 /* Prints a line for each; for `status` too. */
 bool ctl_pauses_show(struct block *b, struct err *err);
 
+/* ctl_doubt.c */
+int ctl_doubts(const struct ctl_env *env, int argc, char **argv);
+
 /* ctl_chains.c */
 int ctl_chains(const struct ctl_env *env, int argc, char **argv);
 

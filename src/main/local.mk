@@ -28,5 +28,5 @@ bin_PROGRAMS += nudgectl
 nudgectl_SOURCES = src/main/nudgectl.c src/main/ctl.h src/main/ctl_rules.c \
 	src/main/ctl_db.c src/main/ctl_db.h src/main/ctl_text.c src/main/ctl_text.h src/main/ctl_set.c src/main/ctl_pause.c \
 	src/main/ctl_customer.c src/main/ctl_customer.h src/main/ctl_render.c \
-	src/main/ctl_chains.c src/main/ctl_import.c src/main/import_store.c src/main/import_store.h \
+	src/main/ctl_chains.c src/main/ctl_doubt.c src/main/ctl_import.c src/main/import_store.c src/main/import_store.h \
 	src/main/ctl_why.c

@@ -451,3 +451,21 @@ def test_check_needs_no_database_and_no_configuration(tmp_path):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
                           env={k: v for k, v in os.environ.items() if k != "NUDGED_CONFIG"})
     assert done.returncode == 0, done.stderr
+
+
+def test_P14_a_person_resolves_what_is_in_doubt(ctl):
+    ctl.customer(1)
+    for number in (11, 12, 13):
+        ctl.message(number, 1, state="in_doubt", chain=5)
+    assert all(str(n) in ctl.run("doubts") for n in (11, 12, 13))
+    ctl.run("doubts", "resolve", "11", "sent")
+    ctl.run("doubts", "resolve", "12", "failed")
+    ctl.run("doubts", "resolve", "13", "resend")
+    assert ctl.run("doubts") == "no message is in doubt\n"
+    assert [r[0] for r in ctl.psql("select state from message order by id")] == ["sent", "failed", "ready"]
+    assert [(r[0], r[1]) for r in ctl.psql("select type, data ->> 'message_id' from inbox order by id")] == [
+        ("message.sent", "11"), ("message.failed", "12")]
+    assert ctl.value("select count(*) from audit where action like 'doubts%'") == "3"
+    ctl.run("doubts", "resolve", "11", "sent", code=1)
+    assert "not in doubt" in ctl.err
+    ctl.run("doubts", "resolve", "11", "perhaps", code=2)
