@@ -8,6 +8,9 @@
  * Descriptions of a function stand before the functions inside it, names and lines behind them: so
  * a function is looked through after all of it was read.
  *
+ * GETTABUP A B C reads, and SETTABUP A B C assigns, a field of an upvalue (B, A) by the name that stands among
+ * the constants (C, B): a global, when the upvalue ends in that of the main chunk of a file.
+ *
  * The parser asks Lua for the text of a dump instead of including its private headers; another
  * format is told apart by the header of the dump, and a test compares the answers with programs
  * whose answer is known.
@@ -17,12 +20,20 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHECK_OP_SETUPVAL = 10, CHECK_ABSLINE = -0x80, CHECK_DEPTH = 250 };
+enum {
+	CHECK_OP_SETUPVAL = 10,
+	CHECK_OP_GETTABUP = 11,
+	CHECK_OP_SETTABUP = 15,
+	CHECK_ABSLINE = -0x80,
+	CHECK_DEPTH = 250
+};
 
 struct check_code { /* one function */
 	const struct check_code *outer;
 	const unsigned char *code;
 	size_t n_code;
+	const unsigned char *constants;
+	size_t n_constants;
 	const unsigned char *upvalues; /* 3 bytes each: in_stack, index, kind */
 	size_t n_upvalues;
 	const unsigned char *lines;
@@ -41,6 +52,10 @@ struct check {
 	enum script_check_what what;
 	bool found;
 	struct script_write *ret;
+	/* names instead of assignments */
+	script_known_fn *known;
+	void *arg;
+	struct script_name *ret_name;
 };
 
 static const unsigned char *check_bytes(struct check *c, size_t n)
@@ -98,23 +113,39 @@ static struct span check_string(struct check *c)
 	return p ? (struct span){ (const char *)p, n - 1 } : (struct span){ NULL, 0 };
 }
 
-/* Types of constants as in lobject.h: variant bits above the basic type. */
-static void check_skip_constants(struct check *c)
+/* One constant: its text, or {NULL,0}.  Types as in lobject.h: variant bits above the basic type. */
+static struct span check_constant(struct check *c)
 {
-	size_t n = check_count(c), i;
-
-	for (i = 0; i < n && !c->bad; i++) {
-		switch (check_byte(c)) {
-		case 0x00: /* nil */
-		case 0x01: /* false */
-		case 0x11: /* true */ break;
-		case 0x03: /* integer */
-		case 0x13: /* float */ check_bytes(c, 8); break;
-		case 0x04: /* short string */
-		case 0x14: /* long string */ check_string(c); break;
-		default: c->bad = true;
-		}
+	switch (check_byte(c)) {
+	case 0x00: /* nil */
+	case 0x01: /* false */
+	case 0x11: /* true */ break;
+	case 0x03: /* integer */
+	case 0x13: /* float */ check_bytes(c, 8); break;
+	case 0x04: /* short string */
+	case 0x14: /* long string */ return check_string(c);
+	default: c->bad = true;
 	}
+	return (struct span){ NULL, 0 };
+}
+
+static void check_skip_constants(struct check *c, struct check_code *f)
+{
+	f->n_constants = check_count(c);
+	f->constants = c->p;
+	for (size_t i = 0; i < f->n_constants && !c->bad; i++)
+		check_constant(c);
+}
+
+/* The text of a constant, or {NULL,0}. */
+static struct span check_constant_at(const struct check_code *f, const unsigned char *end, size_t i)
+{
+	struct check constants = { .p = f->constants, .end = end };
+	struct span text = { NULL, 0 };
+
+	for (size_t k = 0; k <= i && i < f->n_constants; k++)
+		text = check_constant(&constants);
+	return text;
 }
 
 /* The line of an instruction: differences, and absolute entries (pc, line) in order of pc. */
@@ -162,25 +193,55 @@ static bool check_hits(const struct check *c, const struct check_code *f, size_t
 	}
 }
 
+/* Where an instruction stands, unless something before it was found already. */
+static bool check_is_first(
+	struct check *c, const struct check_code *f, size_t pc, struct script_write *ret)
+{
+	int line = check_line(f, c->end, pc);
+
+	if (c->found && line >= ret->line)
+		return false;
+	c->found = true;
+	ret->line = line;
+	snprintf(ret->file, sizeof ret->file, "%.*s", SPAN_ARG(f->file));
+	return true;
+}
+
+/* Globals. */
+static void check_globals(struct check *c, const struct check_code *f)
+{
+	for (size_t pc = 0; pc < f->n_code; pc++) {
+		uint32_t ins;
+		bool reads;
+		struct span name;
+
+		memcpy(&ins, f->code + 4 * pc, 4);
+		reads = (ins & 0x7f) == CHECK_OP_GETTABUP;
+		if ((!reads && (ins & 0x7f) != CHECK_OP_SETTABUP) ||
+			!check_hits(c, f, reads ? ins >> 16 & 0xff : ins >> 7 & 0xff))
+			continue;
+		name = check_constant_at(f, c->end, reads ? ins >> 24 : ins >> 16 & 0xff);
+		if (!name.p || (reads && c->known(c->arg, name)) ||
+			!check_is_first(c, f, pc, &c->ret_name->at))
+			continue;
+		c->ret_name->is_set = !reads;
+		snprintf(c->ret_name->at.name, sizeof c->ret_name->at.name, "%.*s", SPAN_ARG(name));
+	}
+}
+
 static void check_instructions(struct check *c, const struct check_code *f)
 {
 	size_t pc;
 	uint32_t ins;
 	struct span name;
-	int line;
 
 	for (pc = 0; pc < f->n_code; pc++) {
 		memcpy(&ins, f->code + 4 * pc, 4);
-		if ((ins & 0x7f) != CHECK_OP_SETUPVAL || !check_hits(c, f, ins >> 16 & 0xff))
+		if ((ins & 0x7f) != CHECK_OP_SETUPVAL || !check_hits(c, f, ins >> 16 & 0xff) ||
+			!check_is_first(c, f, pc, c->ret))
 			continue;
-		line = check_line(f, c->end, pc);
-		if (c->found && line >= c->ret->line)
-			continue;
-		c->found = true;
 		name = check_name(f, c->end, ins >> 16 & 0xff);
-		c->ret->line = line;
 		snprintf(c->ret->name, sizeof c->ret->name, "%.*s", SPAN_ARG(name));
-		snprintf(c->ret->file, sizeof c->ret->file, "%.*s", SPAN_ARG(f->file));
 	}
 }
 
@@ -225,7 +286,7 @@ static void check_function(struct check *c, const struct check_code *outer, int 
 	check_bytes(c, 3);
 	f.n_code = check_count(c);
 	f.code = check_bytes(c, 4 * f.n_code);
-	check_skip_constants(c);
+	check_skip_constants(c, &f);
 	f.n_upvalues = check_count(c);
 	f.upvalues = check_bytes(c, 3 * f.n_upvalues);
 	n = check_count(c);
@@ -234,7 +295,9 @@ static void check_function(struct check *c, const struct check_code *outer, int 
 	for (i = 0; i < n && !c->bad; i++)
 		check_function(c, &f, depth + 1);
 	check_debug(c, &f);
-	if (!c->bad)
+	if (!c->bad && c->known)
+		check_globals(c, &f);
+	else if (!c->bad)
 		check_instructions(c, &f);
 }
 
@@ -256,16 +319,32 @@ static void check_header(struct check *c)
 	check_byte(c); /* number of upvalues */
 }
 
+static enum script_check_answer check_dump(struct check *c, struct span dump)
+{
+	c->p = (const unsigned char *)dump.p;
+	c->end = c->p + dump.n;
+	check_header(c);
+	if (!c->bad)
+		check_function(c, NULL, 0);
+	if (c->bad || c->p != c->end)
+		return SCRIPT_CHECK_FORMAT;
+	return c->found ? SCRIPT_CHECK_WRITES : SCRIPT_CHECK_CLEAN;
+}
+
 enum script_check_answer script_check_writes(
 	struct span dump, enum script_check_what what, struct script_write *ret)
 {
-	struct check c = { .p = (const unsigned char *)dump.p, .what = what, .ret = ret };
+	struct check c = { .what = what, .ret = ret };
 
-	c.end = c.p + dump.n;
-	check_header(&c);
-	if (!c.bad)
-		check_function(&c, NULL, 0);
-	if (c.bad || c.p != c.end)
-		return SCRIPT_CHECK_FORMAT;
-	return c.found ? SCRIPT_CHECK_WRITES : SCRIPT_CHECK_CLEAN;
+	return check_dump(&c, dump);
+}
+
+enum script_check_answer script_check_names(
+	struct span dump, script_known_fn *known, void *arg, struct script_name *ret)
+{
+	struct check c = {
+		.what = SCRIPT_CHECK_UPVALUES, .known = known, .arg = arg, .ret_name = ret
+	};
+
+	return check_dump(&c, dump);
 }

@@ -1,7 +1,8 @@
 #ifndef ENGINE_SCRIPT_CHECK_H
 #define ENGINE_SCRIPT_CHECK_H
 /*
- * Finds assignments to variables that outlive a call: reads a function as Lua 5.4 dumps it.
+ * Finds assignments to variables that outlive a call, and names that nobody has: reads a function as Lua 5.4
+ * dumps it.
  *
  * Pure, on bytes.  A function is given with all functions inside it.  Two questions: do functions
  * inside assign a local of it (for the main chunk of a file: a local of the file), and is one of
@@ -25,5 +26,16 @@ struct script_write {
 /* dump: as lua_dump writes it, with debug information. */
 enum script_check_answer script_check_writes(
 	struct span dump, enum script_check_what what, struct script_write *ret);
+
+/* Does anybody have this name? */
+typedef bool script_known_fn(void *arg, struct span name);
+struct script_name {
+	struct script_write at; /* where, and the name */
+	bool is_set;            /* it is assigned, not read */
+};
+/* The first global that is read and not known, or that is assigned: SCRIPT_CHECK_WRITES, and *ret says which.
+ * A few reads are not found (of names behind 255 other constants): Lua finds them when it gets there. */
+enum script_check_answer script_check_names(
+	struct span dump, script_known_fn *known, void *arg, struct script_name *ret);
 
 #endif

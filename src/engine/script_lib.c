@@ -250,6 +250,8 @@ void script_freeze(lua_State *L, int idx)
 	lua_settop(L, seen - 1);
 }
 
+static void script_check_known(lua_State *L);
+
 void script_compile(lua_State *L, const char *name, struct span text)
 {
 	lua_pushfstring(L, "@%s", name);
@@ -259,6 +261,7 @@ void script_compile(lua_State *L, const char *name, struct span text)
 	script_push_dump(L);
 	script_check_dump(L, SCRIPT_CHECK_LOCALS);
 	script_check_dump(L, SCRIPT_CHECK_UPVALUES); /* `_ENV = ...` */
+	script_check_known(L);
 	lua_pop(L, 1);
 	script_lib_push_env(L);
 	lua_setupvalue(L, -2, 1);
@@ -444,24 +447,66 @@ static const char *const script_forbidden[] = { "os", "io", "debug", "load", "lo
 	"setmetatable", "getmetatable", "rawget", "rawset", "rawequal", "rawlen", "package",
 	"print", "warn", "_G", NULL };
 
-/* An unknown name: the likely right one among all names. */
-static int l_script_unknown(lua_State *L)
+/* Pushes what is wrong with a name that is not in the table at names, with the likely right one. */
+static void script_push_unknown(lua_State *L, int names, const char *name)
 {
-	const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?";
 	struct suggest s;
 	size_t i;
 
 	for (i = 0; script_forbidden[i]; i++)
-		if (strcmp(script_forbidden[i], name) == 0)
-			return luaL_error(L, "\"%s\" is not available in rules", name);
+		if (strcmp(script_forbidden[i], name) == 0) {
+			lua_pushfstring(L, "\"%s\" is not available in rules", name);
+			return;
+		}
 	suggest_init(&s, name);
-	for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1))
+	for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1))
 		if (lua_type(L, -2) == LUA_TSTRING)
 			suggest_offer(&s, lua_tostring(L, -2));
 	if (s.best)
-		return luaL_error(L, "unknown name \"%s\"; did you mean \"%s\"?", name, s.best);
-	return luaL_error(
-		L, "unknown name \"%s\"; a variable needs \"local\" where it is made", name);
+		lua_pushfstring(L, "unknown name \"%s\"; did you mean \"%s\"?", name, s.best);
+	else
+		lua_pushfstring(L,
+			"unknown name \"%s\"; a variable needs \"local\" where it is made", name);
+}
+
+/* A name that script_check_names did not see. */
+static int l_script_unknown(lua_State *L)
+{
+	script_push_unknown(L, 1, lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "?");
+	return luaL_error(L, "%s", lua_tostring(L, -1));
+}
+
+/* Is it among the names, the table on top of the stack?  (script_known_fn) */
+static bool script_knows(void *arg, struct span name)
+{
+	lua_State *L = arg;
+	bool known;
+
+	lua_pushlstring(L, name.p, name.n);
+	known = lua_rawget(L, -2) != LUA_TNIL;
+	lua_pop(L, 1);
+	return known;
+}
+
+/* Raises when a function in the dump on top of the stack uses a name that nobody has: at loading, not on the day
+ * when it gets there. */
+static void script_check_known(lua_State *L)
+{
+	struct span dump = { lua_touserdata(L, -1), lua_rawlen(L, -1) - 1 };
+	struct script_name found;
+
+	script_lib_push_names(L);
+	if (script_check_names(dump, script_knows, L, &found) == SCRIPT_CHECK_WRITES) {
+		lua_pushfstring(L, "%s:%d: ", found.at.file, found.at.line);
+		if (found.is_set)
+			lua_pushfstring(L, "could not set the global \"%s\"; write \"local %s\"",
+				found.at.name, found.at.name);
+		else
+			script_push_unknown(L, lua_gettop(L) - 1, found.at.name);
+		lua_concat(L, 2);
+		lua_error(L);
+	}
+	lua_pop(L, 1);
 }
 
 static int l_script_env_write(lua_State *L)
