@@ -185,7 +185,7 @@ static struct message *act_email_write(lua_State *L, struct eval *e, struct span
 	int64_t due_us = args_moment(L, e, 1, "at", act_now(e), act_now(e));
 	int64_t day_us = duration_add(due_us, (struct duration){ .days = 1 }, e->zone);
 	int64_t expires_us = args_moment(L, e, 1, "expires", due_us, day_us);
-	struct span subject = args_text(L, e, 1, "subject"), reason = args_text(L, e, 1, "reason");
+	struct span subject = args_text(L, e, 1, "subject");
 	struct message *m = act_message(e, CHANNEL_EMAIL);
 	const char *refused;
 
@@ -196,7 +196,6 @@ static struct message *act_email_write(lua_State *L, struct eval *e, struct span
 	m->due_us = due_us;
 	m->expires_us = expires_us;
 	m->subject = subject;
-	m->reason = reason;
 	m->keep = args_flag(L, 1, "keep");
 	act_email_template(L, e, m);
 	refused =
@@ -211,7 +210,7 @@ static struct message *act_email_write(lua_State *L, struct eval *e, struct span
 
 /*** @function email(t)
  * Writes an email; it goes out as soon as quiet hours and limits let it.
- * @param {table} t template=, to=, with=, subject=, attach=, at=, expires=, class=, keep=, reason=
+ * @param {table} t template=, to=, with=, subject=, attach=, at=, expires=, class=, keep=
  * @return {handle} outcomes .sent .delivered .opened .clicked .replied .failed
  */
 static int l_act_email(lua_State *L)
@@ -224,6 +223,8 @@ static int l_act_email(lua_State *L)
 	const char *members;
 
 	args_open(L, 1, "email", keys);
+	if (args_push(L, 1, "reason"))
+		return luaL_error(L, "email: \"reason\" is not available in this version");
 	name = args_need_text(L, e, 1, "email", "template");
 	if (eval_step(L, e, "email", name, &result)) {
 		what_push_handle(L, WHAT_MESSAGE, act_recorded_id(result));

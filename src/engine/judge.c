@@ -84,7 +84,7 @@ static bool judge_load(struct judge *j, const struct rule_set *set, struct err *
 
 	for (size_t i = 0; i < j->env.n_shops; i++)
 		stores[i] = j->env.shops[i].id;
-	env.stores = stores;
+	env.stores = j->env.n_shops ? stores : NULL; /* a check without a configuration */
 	script_set_host(j->script, j);
 	bind_act(j->script);
 	bind_wait(j->script);
