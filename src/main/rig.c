@@ -8,6 +8,7 @@
 #include "main/rig.h"
 
 #include "base/clock.h"
+#include "base/now.h"
 #include "engine/judge.h"
 #include "intake/admit.h"
 #include "intake/flow.h"
@@ -18,7 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RIG_TURNS_MOST = 100000, RIG_LANES = 2 };
+enum {
+	RIG_TURNS_MOST = 100000,
+	RIG_LANES = 2,
+	RIG_EVAL_US = 500000, /* more than in production: a tester's machine may be slow */
+};
 #define RIG_BEGIN_US (INT64_C(1772445600) * CLOCK_SECOND_US) /* Monday, 2026-03-02T10:00:00Z */
 
 struct rig {
@@ -62,6 +67,13 @@ const char *rig_mode_name(enum rig_mode m)
 
 /*** the process ***/
 
+/* Limits of time are for real: an endless loop ends the test, not the tester's patience. */
+static int64_t rig_ticks(void *arg)
+{
+	(void)arg;
+	return clock_mono_us();
+}
+
 static int64_t rig_clock(void *arg)
 {
 	return ((struct rig *)arg)->now_us;
@@ -93,6 +105,7 @@ static void rig_flow_open(struct rig *r)
 		.n_shops = r->env->n_shops ? r->env->n_shops : 1,
 		.staff = r->env->staff,
 		.is_test = true,
+		.ticks_us = rig_ticks,
 	};
 	struct flow_host host = { .boot_us = rig_clock,
 		.wall_us = rig_clock,
@@ -103,6 +116,8 @@ static void rig_flow_open(struct rig *r)
 	struct flow_limits limits;
 
 	judge_limits_default(&judge.limits);
+	judge.limits.eval_us = RIG_EVAL_US;
+	judge.limits.batch_us = INT64_MAX; /* how batches are cut must not depend on the machine */
 	flow_limits_default(&limits);
 	if (r->env->mode == RIG_SINGLE)
 		limits.batch = limits.due = 1;
