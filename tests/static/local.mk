@@ -4,3 +4,5 @@ TESTS += tests/static/options.sh tests/static/unit.sh
 EXTRA_DIST += tests/static/options.sh tests/static/unit.sh
 TESTS += tests/static/ctl.sh
 EXTRA_DIST += tests/static/ctl.sh
+TESTS += tests/static/luadoc.sh
+EXTRA_DIST += tests/static/luadoc.sh tests/static/luadoc.lua
