@@ -5,6 +5,7 @@ Runs the nudgectl of $NUDGED_BUILD (default: the current directory).
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -443,13 +444,35 @@ def test_import_outlives_a_restart_of_the_database(ctl):
     assert "4000 lines" in out and ctl.value("select count(*) from event") == "4000"
 
 
+def run_alone(*args, cwd):
+    """Without a configuration."""
+    return subprocess.run([NUDGECTL, *args], cwd=cwd, text=True, timeout=60, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False,
+                          env={k: v for k, v in os.environ.items() if k != "NUDGED_CONFIG"})
+
+
+def test_shipped_rules_are_right_and_a_failing_test_is_named(tmp_path):
+    for name in ("rules", "templates"):
+        shutil.copytree(os.path.join(SOURCE, name), tmp_path / name)
+    done = run_alone("check", cwd=tmp_path)
+    assert done.returncode == 0 and "rules in" in done.stdout, done.stderr
+    done = run_alone("test", cwd=tmp_path)
+    assert done.returncode == 0 and ", 0 failed" in done.stdout, done.stdout
+    rule = tmp_path / "rules" / "call-the-buyer.lua"
+    rule.write_text(rule.read_text().replace("Call the buyer", "Call nobody"))
+    done = run_alone("test", "call-the-buyer_test.lua", cwd=tmp_path)
+    assert done.returncode == 1 and "FAILED call-the-buyer_test.lua" in done.stdout, done.stdout
+    rule.write_text(rule.read_text().replace("order.placed", "order.plased", 1))
+    done = run_alone("check", cwd=tmp_path)
+    assert done.returncode == 1 and 'did you mean "order.placed"' in done.stderr, done.stderr
+    assert "call-the-buyer.lua:" in done.stderr
+
+
 def test_check_needs_no_database_and_no_configuration(tmp_path):
     rules = tmp_path / "rules"
     rules.mkdir()
     (rules / "greet.lua").write_text(GOOD_RULE)
-    done = subprocess.run([NUDGECTL, "check", "--rules", str(rules)], cwd=tmp_path, text=True, timeout=60,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-                          env={k: v for k, v in os.environ.items() if k != "NUDGED_CONFIG"})
+    done = run_alone("check", "--rules", str(rules), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
