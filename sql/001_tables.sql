@@ -30,6 +30,15 @@ create table customer (
 	spend json
 ) with (fillfactor = 80);
 
+-- What leads to a card that was joined leads to the living one.
+create index customer_merged on customer (merged_into) where merged_into <> 0;
+create function living_card(card bigint) returns bigint language sql stable as $$
+	with recursive r as (select c.id, c.merged_into from nudged.customer c where c.id = card
+		union all select c.id, c.merged_into from r
+		join nudged.customer c on c.id = r.merged_into where r.merged_into <> 0)
+	select id from r where merged_into = 0
+$$;
+
 -- kind: enum identity_kind in model/event.h
 create table identity (
 	value text collate "C" not null,

@@ -62,6 +62,11 @@
 	"or si.timeline <> cc.timeline_id)"
 #define TASK_LIVE_DUE "k.deadline is not null and not k.overdue and k.state in ('open', 'taken')"
 
+/* One table of SQL_JOIN_MOVE. */
+#define JOIN_MOVE(table)                                                                           \
+	"move_" table " as (update " table                                                         \
+	" x set customer = w.living from w where x.customer = w.gone), "
+
 #define OLDER_THAN "now() - make_interval(months => $1)"
 
 /* Due messages of one class, those of paused rules left out: they would stand before all others. */
@@ -148,11 +153,14 @@
 		" and k.deadline <= now() and c.merged_into = 0 "                                  \
 		"order by k.deadline limit " #limit " for no key update of c skip locked",         \
 		SQL_LANE, false }
-#define PICK_INBOX(limit)                                                                          \
-	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "",                                     \
-		"select c.id, i.due from inbox i join customer c on c.id = i.customer "            \
-		"where i.due <= now() and c.merged_into = 0 "                                      \
-		"order by i.due limit " #limit " for no key update of c skip locked",              \
+/* A row may name a card that was joined meanwhile: whoever has that one now is meant. */
+#define PICK_INBOX(limit)                                                                             \
+	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "",                                        \
+		"select c.id, i.due, t.id <> c.id from inbox i join customer t on t.id = i.customer " \
+		"join customer c on c.id = "                                                          \
+		"case t.merged_into when 0 then t.id else living_card(t.merged_into) end "            \
+		"where i.due <= now() and c.merged_into = 0 "                                         \
+		"order by i.due limit " #limit " for no key update of c skip locked",                 \
 		SQL_LANE, false }
 
 const struct sql sql_table[SQL_COUNT] = {
@@ -166,7 +174,8 @@ const struct sql sql_table[SQL_COUNT] = {
 
 	/*** identify ***/
 	[SQL_IDENTITY_FIND] = { "identity_find", "SNS",
-		"select u.n, c.id, c.identity_version "
+		"select u.n, c.id, c.identity_version, u.kind in (4, 5, 6) and not exists "
+		"(select from identity s where s.customer = c.id and s.kind not in (4, 5, 6)) "
 		"from unnest($1::text[], $2::int[], $3::text[]) with ordinality u(base, kind, value, n) "
 		"join identity i on i.value = u.value and i.kind = u.kind::smallint and i.base = u.base "
 		"join customer c on c.id = i.customer",
@@ -178,7 +187,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		"join customer c on c.id = u.id and c.base = u.base "
 		"union select r.n, c.id, c.merged_into, c.identity_version from r "
 		"join customer c on c.id = r.merged_into where r.merged_into <> 0) "
-		"select n, id, identity_version from r where merged_into = 0",
+		"select n, id, identity_version, false from r where merged_into = 0",
 		SQL_LANE, false },
 	/* who loses the race for an identity makes no card; he finds it with the next find */
 	[SQL_IDENTITY_MAKE] = { "identity_make", "SNS",
@@ -268,6 +277,13 @@ const struct sql sql_table[SQL_COUNT] = {
 	PICK_INBOX(50),
 	PICK_INBOX(200),
 	PICK_INBOX(500),
+
+	[SQL_INBOX_FOLLOW] = { "inbox_follow", "I",
+		"with recursive w as (select u.id as living, u.id from unnest($1::bigint[]) u(id) "
+		"union all select w.living, c.id from w join customer c on c.merged_into = w.id "
+		"where c.merged_into <> 0) update inbox i set customer = w.living from w "
+		"where i.customer = w.id and w.id <> w.living",
+		SQL_LANE, false },
 
 	/*** fetch ***/
 	/* the hour: a time may lie 10 minutes ahead of its receipt, and the doors' clocks differ */
@@ -480,6 +496,41 @@ const struct sql sql_table[SQL_COUNT] = {
 		"insert into conflict (id, source, store, content_hash, type, received, data) "
 		"select * from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[], "
 		"$6::timestamptz[], $7::bytea[]) order by 1, 2, 3, 4 on conflict do nothing",
+		SQL_LANE, false },
+
+	/*** joining cards: $1 is given up, $2 has everything from now on; both are locked ***/
+	/* $3 because of this event.  Older tombstones point to the living card at once where nobody
+	 * happens to look at them. */
+	[SQL_JOIN_MOVE] = { "join_move", "IIS",
+		"with w as (select * from unnest($1::bigint[], $2::bigint[], $3::text[]) "
+		"w(gone, living, cause)), " JOIN_MOVE("identity") JOIN_MOVE("chain") JOIN_MOVE(
+			"chain_log") JOIN_MOVE("task") JOIN_MOVE("orders") JOIN_MOVE("order_status")
+			JOIN_MOVE("event") JOIN_MOVE("note") JOIN_MOVE(
+				"consent_log") "put_last as (insert into rule_last (customer, rule, key, started) "
+					       "select w.living, x.rule, x.key, max(x.started) from w join rule_last x "
+					       "on x.customer = w.gone group by 1, 2, 3 order by 1, 2, 3 "
+					       "on conflict (customer, rule, key) do update "
+					       "set started = greatest(rule_last.started, excluded.started)), "
+					       "drop_last as (delete from rule_last x using w where x.customer = w.gone), "
+					       "card as (update customer x set created_at = least(x.created_at, g.created_at) "
+					       "from w join customer g on g.id = w.gone where x.id = w.living), "
+					       "older as (update customer x set merged_into = o.living from (select t.id, w.living "
+					       "from w join customer t on t.merged_into = w.gone where t.merged_into <> 0 "
+					       "for no key update of t skip locked) o where x.id = o.id) "
+					       "insert into audit (by, action, object, detail) select 'nudged', 'customer.joined', "
+					       "w.living::text, json_build_object('gone', w.gone, 'event', w.cause) from w",
+		SQL_LANE, false },
+	/* A courier that records an outcome holds the message, not the customer: it is waited for, in order
+	 * of numbers, and its row in the inbox is seen by the next statement. */
+	[SQL_JOIN_MESSAGE] = { "join_message", "II",
+		"update message m set customer = o.living from (select x.id, w.living "
+		"from unnest($1::bigint[], $2::bigint[]) w(gone, living) "
+		"join message x on x.customer = w.gone order by x.id for no key update of x) o "
+		"where m.id = o.id",
+		SQL_LANE, false },
+	[SQL_JOIN_INBOX] = { "join_inbox", "II",
+		"update inbox i set customer = w.living from unnest($1::bigint[], $2::bigint[]) "
+		"w(gone, living) where i.customer = w.gone",
 		SQL_LANE, false },
 
 	/*** rule sets, switches, inbox ***/

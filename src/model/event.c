@@ -20,3 +20,18 @@ bool event_type_matches(struct span pattern, struct span type)
 	pattern.n--;
 	return type.n >= pattern.n && span_eq(pattern, (struct span){ type.p, pattern.n });
 }
+
+bool identity_kind_is_weak(enum identity_kind kind)
+{
+	switch (kind) {
+	case IDENTITY_ANONYMOUS:
+	case IDENTITY_ORDER:
+	case IDENTITY_PARCEL: return true;
+	case IDENTITY_ID:
+	case IDENTITY_EMAIL:
+	case IDENTITY_PHONE:
+	case IDENTITY_HIDDEN:
+	case IDENTITY_CUSTOMER: break;
+	}
+	return false;
+}

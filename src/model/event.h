@@ -29,6 +29,8 @@ struct identity {
 	enum identity_kind kind;
 	struct span value;
 };
+/* Keys that come and go with browsers and orders: a card that is known by nothing else is weak. */
+bool identity_kind_is_weak(enum identity_kind kind);
 enum { EVENT_IDENTITIES = 8 };
 
 enum event_origin {
@@ -55,6 +57,8 @@ struct shop_event {
 	struct identity
 		identity[EVENT_IDENTITIES]; /* sorted, strongest first; [0] names its customer */
 	unsigned n_identity;
+	struct identity
+		previous; /* customer.merged: whose card is taken over; value {NULL,0}: none */
 	enum event_origin origin;
 	enum event_status status;
 	bool deduplicated; /* false: it had neither id nor time, its id is fresh */

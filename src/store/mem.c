@@ -42,7 +42,8 @@ struct mem {
 	int64_t now_us, next_customer, next_batch;
 	struct mem_tables t;
 	struct map customer_by_id, identity_by_key, event_by_key;
-	struct map locks; /* customer -> lane + 1, or MEM_LOCKED_OUTSIDE */
+	struct map strong; /* customers that have an identity that is not weak */
+	struct map locks;  /* customer -> lane + 1, or MEM_LOCKED_OUTSIDE */
 	struct rule_last **lasts;
 	int64_t *lasts_customer;
 	size_t n_lasts, cap_lasts, cap_lasts_customer;
@@ -168,6 +169,7 @@ static struct shop_event *mem_copy_event(struct arena *a, const struct shop_even
 	e->verdicts = mem_text(a, e->verdicts);
 	for (unsigned i = 0; i < e->n_identity; i++)
 		e->identity[i].value = mem_text(a, e->identity[i].value);
+	e->previous.value = mem_text(a, e->previous.value);
 	e->reason = e->reason ? arena_strdup(a, e->reason) : NULL;
 	e->ticket = NULL;
 	e->queue = NULL;
@@ -269,6 +271,8 @@ static struct mem_identity *mem_identity_add(
 	x->customer = customer;
 	MEM_PUSH(m, m->t.identities, m->t.n_identities, m->t.cap_identities) = x;
 	map_put(&m->identity_by_key, mem_identity_key(&key, base, id->kind, id->value), x);
+	if (!identity_kind_is_weak(id->kind))
+		map_put(&m->strong, MAP_KEY(customer), m);
 	buf_free(&key);
 	return x;
 }
@@ -302,6 +306,32 @@ static struct customer *mem_customer_make(struct mem *m, const struct store_iden
 	return c;
 }
 
+/* The card that has taken over this one, or itself; NULL when there is none. */
+static struct customer *mem_living(struct mem *m, int64_t customer)
+{
+	struct customer *c = map_get(&m->customer_by_id, MAP_KEY(customer));
+
+	while (c != NULL && c->merged_into != 0)
+		c = map_get(&m->customer_by_id, MAP_KEY(c->merged_into));
+	return c;
+}
+
+/* The card that an identity leads to, or NULL. */
+static struct customer *mem_identity_card(struct mem *m, const struct store_identity *v)
+{
+	struct identity id = { v->kind, v->value };
+	struct mem_identity *x;
+	struct customer *c;
+	int64_t number = 0;
+
+	if (v->kind == IDENTITY_CUSTOMER) {
+		c = span_to_i64(v->value, &number) ? mem_living(m, number) : NULL;
+		return c != NULL && span_eq(c->base, v->base) ? c : NULL;
+	}
+	x = mem_identity_find(m, v->base, &id);
+	return x ? map_get(&m->customer_by_id, MAP_KEY(x->customer)) : NULL;
+}
+
 static void mem_identify(struct store *s, int lane, struct store_identity *v, size_t n,
 	struct arena *a, store_done_fn *done, void *arg)
 {
@@ -313,20 +343,17 @@ static void mem_identify(struct store *s, int lane, struct store_identity *v, si
 		return;
 	for (size_t i = 0; i < n; i++) {
 		struct identity id = { v[i].kind, v[i].value };
-		struct mem_identity *x = mem_identity_find(m, v[i].base, &id);
+		struct customer *c = mem_identity_card(m, &v[i]);
 
-		if (x == NULL && v[i].make) {
-			x = mem_identity_add(m, v[i].base, &id, mem_customer_make(m, &v[i])->id);
-			v[i].made = true;
+		v[i].made = c == NULL && v[i].make && v[i].kind != IDENTITY_CUSTOMER;
+		if (v[i].made) {
+			c = mem_customer_make(m, &v[i]);
+			mem_identity_add(m, v[i].base, &id, c->id);
 		}
-		v[i].customer = x ? x->customer : 0;
-		v[i].identity_version = 0;
-		if (x != NULL) {
-			const struct customer *c =
-				map_get(&m->customer_by_id, MAP_KEY(x->customer));
-
-			v[i].identity_version = c ? c->identity_version : 0;
-		}
+		v[i].customer = c ? c->id : 0;
+		v[i].identity_version = c ? c->identity_version : 0;
+		v[i].weak = c != NULL && identity_kind_is_weak(v[i].kind) &&
+			    map_get(&m->strong, MAP_KEY(c->id)) == NULL;
 	}
 	mem_answer(m, lane, STORE_OK, NULL, done, arg);
 }
@@ -944,11 +971,53 @@ static void mem_save_visit(struct mem *m, const struct visit *v)
 	mem_save_rest(m, v);
 }
 
+/* The newest start of each rule counts for both. */
+static void mem_join_lasts(struct mem *m, int64_t gone, int64_t living)
+{
+	for (size_t i = 0; i < m->n_lasts; i++) {
+		if (m->lasts_customer[i] != gone)
+			continue;
+		for (size_t k = 0; k < m->n_lasts; k++)
+			if (m->lasts_customer[k] == living &&
+				span_eq(m->lasts[k]->rule, m->lasts[i]->rule) &&
+				span_eq(m->lasts[k]->key, m->lasts[i]->key)) {
+				if (m->lasts[k]->started_us < m->lasts[i]->started_us)
+					m->lasts[k]->started_us = m->lasts[i]->started_us;
+				m->lasts_customer[i] = 0;
+			}
+		if (m->lasts_customer[i] == gone)
+			m->lasts_customer[i] = living;
+	}
+}
+
+/* Everything of a card that was given up goes to the one that took it. */
+static void mem_join(struct mem *m, int64_t gone, int64_t living)
+{
+#define MEM_MOVE(array, n)                                                                         \
+	for (size_t i = 0; i < m->t.n; i++)                                                        \
+		if (m->t.array[i]->customer == gone)                                               \
+	m->t.array[i]->customer = living
+	MEM_MOVE(identities, n_identities);
+	MEM_MOVE(events, n_events);
+	MEM_MOVE(chains, n_chains);
+	MEM_MOVE(orders, n_orders);
+	MEM_MOVE(messages, n_messages);
+	MEM_MOVE(tasks, n_tasks);
+	MEM_MOVE(inbox, n_inbox);
+#undef MEM_MOVE
+	mem_join_lasts(m, gone, living);
+	if (map_del(&m->strong, MAP_KEY(gone)) != NULL)
+		map_put(&m->strong, MAP_KEY(living), m);
+}
+
 static void mem_apply(struct mem *m, struct batch *b)
 {
 	for (size_t i = 0; i < b->n_visits; i++)
 		if (b->visits[i]->state == VISIT_READY)
 			mem_save_visit(m, b->visits[i]);
+	for (size_t i = 0; i < b->n_visits; i++)
+		if (b->visits[i]->state == VISIT_READY && b->visits[i]->card->merged_into != 0)
+			mem_join(m, b->visits[i]->customer, b->visits[i]->card->merged_into);
 	for (size_t i = 0; i < b->n_aside; i++)
 		MEM_PUSH(m, m->t.aside, m->t.n_aside, m->t.cap_aside) =
 			mem_copy_event(&m->arena, b->aside[i]);
@@ -1074,6 +1143,8 @@ static struct store_inbox *mem_inbox_row(struct mem *m, const struct store_inbox
 	row->id = mem_numbers(m);
 	row->type = mem_text(&m->arena, from->type);
 	row->data = mem_text(&m->arena, from->data);
+	if (mem_living(m, row->customer) != NULL)
+		row->customer = mem_living(m, row->customer)->id;
 	if (row->due_us == TIME_NONE)
 		row->due_us = m->now_us;
 	MEM_PUSH(m, m->t.inbox, m->t.n_inbox, m->t.cap_inbox) = row;
@@ -1122,6 +1193,7 @@ static void mem_close(struct store *s)
 	map_fini(&m->customer_by_id);
 	map_fini(&m->identity_by_key);
 	map_fini(&m->event_by_key);
+	map_fini(&m->strong);
 	map_fini(&m->locks);
 	arena_fini(&m->arena);
 	free(m);

@@ -21,6 +21,7 @@ static void identify_on_found(void *arg, unsigned tag, const struct db_rows *row
 
 		v->customer = db_rows_i64(rows, i, 1);
 		v->identity_version = db_rows_i64(rows, i, 2);
+		v->weak = db_rows_bool(rows, i, 3);
 	}
 }
 
@@ -40,6 +41,7 @@ static void identify_on_made(void *arg, unsigned tag, const struct db_rows *rows
 			!span_eq(v->base, db_rows_text(rows, i, 0)))
 			continue;
 		v->made = true;
+		v->weak = identity_kind_is_weak(v->kind);
 		v->customer = db_rows_i64(rows, i++, 3);
 	}
 }
@@ -147,7 +149,7 @@ void pg_identify(struct store *s, int lane, struct store_identity *v, size_t n, 
 	l->asked_number = arena_array(a, size_t, n);
 	for (size_t i = 0; i < n; i++) {
 		v[i].customer = v[i].identity_version = 0;
-		v[i].made = false;
+		v[i].made = v[i].weak = false;
 	}
 	identify_collect(l);
 	identify_find(l);

@@ -42,6 +42,7 @@ struct pg_lane {
 	size_t n_keys;
 	int64_t due_us;    /* BATCH_DUE: due until then */
 	size_t pick_limit; /* of each list */
+	bool follow;       /* BATCH_DUE: an inbox row names a card that was joined */
 	bool wake_any; /* BATCH_DUE: inbox rows or tasks may wake any chain that awaits something */
 	/* others: where answers go */
 	struct query *queries;

@@ -446,6 +446,8 @@ static void load_on_picked(void *arg, unsigned tag, const struct db_rows *rows)
 		struct visit *v = arena_new(l->reader.arena, struct visit);
 
 		v->customer = db_rows_i64(rows, i, 0);
+		if (tag == SQL_PICK_INBOX_1)
+			l->follow |= db_rows_bool(rows, i, 2);
 		v->identity_version = -1;
 		v->state = VISIT_READY;
 		BATCH_PUSH(l->reader.arena, b->visits, b->n_visits, b->cap_visits) = v;
@@ -474,6 +476,10 @@ static void load_on_pick_end(void *arg, const struct db_end *end)
 	if (!pg_went_well(l, end))
 		return;
 	load_unite(b);
+	if (l->follow) {
+		load_bind_customers(l, SQL_INBOX_FOLLOW);
+		load_send(l);
+	}
 	if (b->n_visits > 0) {
 		load_bind_customers(l, SQL_CARD_READ);
 		load_send(l);
@@ -520,7 +526,7 @@ void pg_load(
 	pg_call(l, &b->arena, done, arg);
 	l->batch = b;
 	l->due_us = TIME_NONE;
-	l->wake_any = false;
+	l->wake_any = l->follow = false;
 	b->next_due_us = TIME_NONE;
 	b->more_due = false;
 	for (size_t i = 0; i < b->n_visits; i++) {

@@ -3,7 +3,8 @@
  * The table at the end is the save, in reading order: each step fills its statement's arrays from every
  * visit that is READY.  Order matters in four places: event keys, identities and orders come first, each
  * sorted, because unique keys are the only things two engines may wait for each other over; withdrawing
- * comes after the messages and tasks of this batch are written.
+ * comes after the messages and tasks of this batch are written, and what a card that was given up has moves
+ * last of all, messages before the inbox.
  * An event key that another engine wrote since our load makes the insert fail (23505): the transaction is
  * gone, the answer is STORE_AGAIN, and the next load finds a duplicate.
  */
@@ -493,6 +494,25 @@ static void save_inbox_done(struct bind *b, struct batch *batch, struct visit *v
 			bind_i64(b, 0, v->events[i]->inbox);
 }
 
+/* Everything of a card that was given up goes to the other one. */
+static void save_join(struct bind *b, struct batch *batch, struct visit *v)
+{
+	const struct shop_event *e = v->n_events > 0 ? v->events[0] : NULL;
+
+	if (v->card->merged_into == 0)
+		return;
+	bind_i64(b, 0, v->customer);
+	bind_i64(b, 1, v->card->merged_into);
+	if (b->sql != SQL_JOIN_MOVE)
+		return;
+	if (e != NULL)
+		bind_key(b, 2,
+			span_of(arena_printf(&batch->arena, "%s/%.*s/%.*s", e->shop->id,
+				SPAN_ARG(e->source), SPAN_ARG(e->id))));
+	else
+		bind_text(b, 2, (struct span){ NULL, 0 });
+}
+
 /*** the save ***/
 
 static const struct save_step {
@@ -528,6 +548,9 @@ static const struct save_step {
 	{ SQL_INBOX_DONE, NULL, save_inbox_done },
 	{ SQL_QUARANTINE_ADD, save_quarantine, NULL },
 	{ SQL_CONFLICT_ADD, save_conflicts, NULL },
+	{ SQL_JOIN_MOVE, NULL, save_join },
+	{ SQL_JOIN_MESSAGE, NULL, save_join },
+	{ SQL_JOIN_INBOX, NULL, save_join },
 };
 
 static void save_on_end(void *arg, const struct db_end *end)

@@ -39,6 +39,7 @@ struct store_identity {
 	/* answer */
 	int64_t customer;         /* 0: unknown (and not made) */
 	int64_t identity_version; /* of that card */
+	bool weak; /* that card has no identity but weak ones (identity_kind_is_weak) */
 	bool made;
 };
 
@@ -65,7 +66,9 @@ struct store_ops {
 		void *arg);
 	void (*fetch)(struct store *, int lane, struct batch *b, struct query *q, size_t n,
 		store_done_fn *done, void *arg);
-	/* Writes every VISIT_READY visit and the aside events, and commits. */
+	/* Writes every VISIT_READY visit and the aside events, and commits.  A card that the engine gave up
+	 * (card_join: merged_into of a READY visit is set) loses everything it has, last of all, to the card
+	 * named there, a READY visit of the same batch; the audit names the first event of its visit. */
 	void (*save)(struct store *, int lane, struct batch *b, store_done_fn *done, void *arg);
 	void (*abandon)(struct store *, int lane, store_done_fn *done, void *arg);
 	/* The current rule set with all texts, into ret (its arrays and spans in a). */

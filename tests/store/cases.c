@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -560,6 +561,212 @@ static void test_identities_are_attached(void **state)
 	assert_int_not_equal(v[0].customer, who); /* somebody has it since the first case */
 }
 
+/*** joining cards ***/
+
+static void test_identify_tells_weak_cards(void **state)
+{
+	struct identity phone = { IDENTITY_PHONE, SPAN("+49weak") };
+	struct store_identity v[] = {
+		{ .base = SPAN("base"),
+			.kind = IDENTITY_EMAIL,
+			.value = SPAN("w@weak"),
+			.make = true },
+		{ .base = SPAN("base"),
+			.kind = IDENTITY_ANONYMOUS,
+			.value = SPAN("weak"),
+			.make = true },
+		{ .base = SPAN("base"),
+			.kind = IDENTITY_ORDER,
+			.value = SPAN("north/weak"),
+			.make = true },
+		{ .base = SPAN("base"),
+			.kind = IDENTITY_HIDDEN,
+			.value = SPAN("north/63"),
+			.make = true },
+	};
+	struct batch *b;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) { /* made, then found */
+		assert_int_equal(identify(0, v, 4), STORE_OK);
+		assert_false(v[0].weak || v[3].weak);
+		assert_true(v[1].weak && v[2].weak);
+	}
+	b = load_one(v[1].customer);
+	b->visits[0]->identities = &phone;
+	b->visits[0]->n_identities = 1;
+	save(0, b);
+	cases_batch_free(b);
+	assert_int_equal(identify(0, v, 4), STORE_OK);
+	assert_false(v[1].weak);
+	assert_true(v[2].weak);
+}
+
+/* Two cards, locked and loaded; visits[0] is the older one. */
+static struct batch *load_two(int64_t one, int64_t two)
+{
+	struct batch *b = cases_batch(BATCH_EVENTS);
+
+	cases_visit(b, one);
+	cases_visit(b, two);
+	load(0, b);
+	assert_int_equal(b->visits[0]->state, VISIT_READY);
+	assert_int_equal(b->visits[1]->state, VISIT_READY);
+	return b;
+}
+
+/* As card_join leaves it. */
+static void give_up(struct visit *gone, const struct visit *living)
+{
+	gone->card->merged_into = living->customer;
+	gone->card->identity_version++;
+	gone->card->changed = CARD_CHANGED_IDENTITY;
+}
+
+static struct rule_last *add_last(struct batch *b, struct visit *v, const char *rule, int64_t at_us)
+{
+	struct rule_last *last = arena_new(&b->arena, struct rule_last);
+
+	*last = (struct rule_last){ span_of(rule), SPAN(""), at_us, true };
+	BATCH_PUSH(&b->arena, v->lasts, v->n_lasts, v->cap_lasts) = last;
+	return last;
+}
+
+static void test_a_joined_card_loses_everything(void **state)
+{
+	int64_t living = cases_customer(d, "living@join"), gone = cases_customer(d, "gone@join"),
+		message, task, chain, ended;
+	struct batch *b = load_two(living, gone);
+	struct visit *v = b->visits[1];
+	struct order *o = arena_new(&b->arena, struct order);
+	struct store_identity id[2] = {
+		{ .base = SPAN("base"), .kind = IDENTITY_EMAIL, .value = SPAN("gone@join") },
+		{ .base = SPAN("base"), .kind = IDENTITY_CUSTOMER },
+	};
+	struct store_inbox row = { .customer = gone,
+		.shop = &cases_shops[0],
+		.type = SPAN("message.sent"),
+		.data = SPAN("{}"),
+		.due_us = TIME_NONE };
+	struct query count = {
+		.kind = QUERY_COUNT, .since_us = TIME_NONE, .before_seq = INT64_MAX
+	};
+	struct query orders = { .kind = QUERY_ORDERS, .since_us = TIME_NONE, .limit = 10 };
+	struct cases_wait w = { 0 };
+	enum message_state state_now;
+	char number[24];
+
+	(void)state;
+	cases_event(b, b->visits[0], "join-1", "join.x", 1);
+	cases_event(b, v, "join-2", "join.x", 1);
+	chain = add_chain(b, v, "stays", TIME_NONE)->id;
+	ended = add_chain(b, v, "ends", TIME_NONE)->id;
+	message = add_message(b, v, ended, false)->id;
+	task = add_task(b, v, chain, TIME_NONE)->id;
+	add_last(b, v, "both", 5000000);
+	add_last(b, v, "one", 3000000);
+	add_last(b, b->visits[0], "both", 4000000);
+	*o = (struct order){ .shop = &cases_shops[0],
+		.id = SPAN("join-o"),
+		.customer = gone,
+		.placed_us = b->now_us,
+		.delivery_us = TIME_NONE,
+		.delivery_until_us = TIME_NONE,
+		.updated_us = b->now_us,
+		.is_new = true };
+	BATCH_PUSH(&b->arena, v->orders, v->n_orders, v->cap_orders) = o;
+	save(0, b);
+	cases_batch_free(b);
+	d->store->ops->inbox_add(d->store, 0, &row, 1, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+
+	b = load_two(living, gone);
+	v = b->visits[1];
+	cases_event(b, v, "join-cause", "customer.merged", 1)->status =
+		EVENT_DUPLICATE; /* not kept */
+	for (size_t i = 0; i < v->n_chains; i++)
+		if (v->chains[i]->id == ended) {
+			v->chains[i]->state = CHAIN_CANCELLED;
+			v->chains[i]->change = CHAIN_ENDED;
+			BATCH_PUSH(&b->arena, v->withdraw, v->n_withdraw, v->cap_withdraw) = ended;
+		}
+	give_up(v, b->visits[0]);
+	save(0, b);
+	cases_batch_free(b);
+
+	id[1].value.p = number;
+	id[1].value.n = (size_t)snprintf(number, sizeof number, "%lld", (long long)gone);
+	assert_int_equal(identify(1, id, 2), STORE_OK);
+	assert_int_equal(id[0].customer, living);
+	assert_int_equal(id[1].customer, living);
+	assert_true(d->message_state(d, message, &state_now));
+	assert_int_equal(state_now, MESSAGE_WITHDRAWN);
+
+	b = cases_batch(BATCH_EVENTS);
+	cases_visit(b, gone);
+	load(0, b);
+	assert_int_equal(b->visits[0]->state, VISIT_STALE);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+
+	b = cases_batch(BATCH_EVENTS);
+	v = cases_visit(b, living);
+	cases_event(b, v, "join-2", "join.x", 1);
+	cases_event(b, v, "join-3", "task.done", 1)->data =
+		span_of(arena_printf(&b->arena, "{\"task_id\":\"%lld\"}", (long long)task));
+	load(0, b);
+	assert_int_equal(v->state, VISIT_READY);
+	assert_int_equal(v->events[0]->status, EVENT_DUPLICATE);
+	assert_int_equal(v->n_chains, 1);
+	assert_int_equal(v->chains[0]->id, chain);
+	assert_int_equal(v->n_tasks, 1);
+	assert_int_equal(v->n_lasts, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(v->lasts[i]->started_us,
+			span_is(v->lasts[i]->rule, "both") ? 5000000 : 3000000);
+	count.customer = orders.customer = living;
+	count.types = (struct span[]){ SPAN("join.x") };
+	count.n_types = 1;
+	ask(b, &count);
+	assert_int_equal(count.count, 2);
+	ask(b, &orders);
+	assert_int_equal(orders.n_orders, 1);
+	v->chains[0]->change = CHAIN_ENDED;
+	v->chains[0]->state = CHAIN_DONE;
+	save(0, b);
+	cases_batch_free(b);
+
+	/* the row of before, and one of somebody who has not heard of it */
+	row.due_us = TIME_NONE;
+	w = (struct cases_wait){ 0 };
+	d->store->ops->inbox_add(d->store, 0, &row, 1, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 1);
+	assert_int_equal(b->visits[0]->customer, living);
+	assert_int_equal(b->visits[0]->n_events, 2);
+	save(0, b);
+	cases_batch_free(b);
+}
+
+/* Nothing of it happens when the batch is given up. */
+static void test_an_abandoned_join_leaves_both(void **state)
+{
+	int64_t living = cases_customer(d, "one@nojoin"), gone = cases_customer(d, "two@nojoin");
+	struct batch *b = load_two(living, gone);
+
+	(void)state;
+	give_up(b->visits[1], b->visits[0]);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	assert_int_equal(cases_customer(d, "two@nojoin"), gone);
+	b = load_one(gone);
+	assert_int_equal(b->visits[0]->card->merged_into, 0);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
 /*** chains ***/
 
 static void test_chain_changes_and_ends(void **state)
@@ -1082,6 +1289,9 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_abandoned_and_left_leave_nothing),
 		cmocka_unit_test(test_a_key_written_meanwhile_means_again),
 		cmocka_unit_test(test_identities_are_attached),
+		cmocka_unit_test(test_identify_tells_weak_cards),
+		cmocka_unit_test(test_a_joined_card_loses_everything),
+		cmocka_unit_test(test_an_abandoned_join_leaves_both),
 		cmocka_unit_test(test_chain_changes_and_ends),
 		cmocka_unit_test(test_due_chains_oldest_first_up_to_the_limit),
 		cmocka_unit_test(test_withdraws_what_nobody_took),
