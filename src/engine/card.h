@@ -45,6 +45,22 @@ void card_tasks_due(struct batch *b, struct visit *v, struct card_follow *follow
 struct shop_event *card_follow_up(struct batch *b, const struct shop_event *cause, struct span type,
 	struct span what, struct span data, enum event_origin origin);
 
+/* Two cards are one person: `living` takes over what `gone` has.  Both are loaded visits of one batch.
+ *	contacts, traits	what is not known is filled; first_source is that of the older card
+ *	attributes		both; where they differ, those of `living`
+ *	consent			a "no" of either stays a "no"; what changed goes into the log
+ *	suppressed, tags	of both
+ *	orders, spend		added up; first, last and created: the earliest, the latest, the earliest
+ *	cart			of the one seen last
+ *	chains			of one rule and key on both sides: as `keep` says; those that must end are
+ *				CANCELLED as "joined", and what they wrote is withdrawn; queued ones stay
+ * `gone` is left empty, with merged_into set and its identity_version raised; the store's save moves
+ * everything else (store/store.h). */
+enum card_keep { CARD_KEEP_BOTH, CARD_KEEP_OLDER, CARD_KEEP_NEWER };
+typedef enum card_keep card_keep_fn(void *arg, struct span rule);
+void card_join(
+	struct batch *b, struct visit *living, struct visit *gone, card_keep_fn *keep, void *arg);
+
 /* customer.value: money of orders placed within the last 6, 12 and 24 calendar months (UTC days),
  * and ever. */
 enum card_span { CARD_M6, CARD_M12, CARD_M24, CARD_LIFE, CARD_SPANS };

@@ -221,21 +221,28 @@ static void merge_into(struct buf *out, struct span object, struct span patch)
 	buf_char(out, '}');
 }
 
+struct span card_json_merged(struct arena *a, struct span object, struct span patch)
+{
+	struct buf old = { 0 }, new = { 0 }, merged = { 0 };
+
+	json_canon(object.n ? object : SPAN("{}"), &old);
+	json_canon(patch.n ? patch : SPAN("{}"), &new);
+	merge_into(&merged, buf_as_span(&old), buf_as_span(&new));
+	buf_free(&old);
+	buf_free(&new);
+	return card_take_text(a, &merged);
+}
+
 void card_merge_attributes(struct batch *b, struct visit *v, struct span patch)
 {
 	struct span *attributes = &v->card->json[CARD_ATTRIBUTES];
-	struct buf old = { 0 }, new = { 0 }, merged = { 0 };
+	struct span merged = card_json_merged(&b->arena, *attributes, patch);
 
-	json_canon(attributes->n ? *attributes : SPAN("{}"), &old);
-	json_canon(patch, &new);
-	merge_into(&merged, buf_as_span(&old), buf_as_span(&new));
-	if (merged.n <= CARD_ATTRIBUTES_MOST && !span_eq(buf_as_span(&merged), buf_as_span(&old))) {
-		*attributes = card_take_text(&b->arena, &merged);
-		v->card->changed |= CARD_CHANGED_PROFILE;
-	}
-	buf_free(&old);
-	buf_free(&new);
-	buf_free(&merged);
+	if (merged.n > CARD_ATTRIBUTES_MOST ||
+		span_eq(merged, attributes->n ? *attributes : SPAN("{}")))
+		return;
+	*attributes = merged;
+	v->card->changed |= CARD_CHANGED_PROFILE;
 }
 
 /* Members of data that have a place of their own, so they are no attributes. */
@@ -402,6 +409,8 @@ void card_apply_customer(struct card_work *w)
 		set_traits(w);
 	fill_contacts(w, want[0].value);
 	attach_keys(w);
+	if (w->e->previous.value.n) /* nobody was known by it, or his card was taken over */
+		card_attach(w, w->e->previous.kind, w->e->previous.value);
 	compose_name(w);
 	set_seen(w);
 	if (want[1].value.p)

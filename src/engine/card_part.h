@@ -27,6 +27,8 @@ bool card_apply_task(struct card_work *w);
 
 /* Books an amount on a day and lets go of days that are too old. */
 void card_spend_add(struct card_work *w, int64_t day, double amount);
+/* Adds the list of another card to that of v. */
+void card_spend_join(struct batch *b, struct visit *v, struct span other);
 /* Rounded to the hundredth of a cent: sums of doubles stay what people would write. */
 double card_money(double x);
 /* The UTC day of an instant. */
@@ -36,6 +38,8 @@ int64_t card_day(int64_t at_us);
 void card_set_text(struct visit *v, enum card_text field, struct span text);
 /* The object with one member set to a JSON value, in canonical form. */
 struct span card_json_with(struct arena *a, struct span object, struct span key, struct span value);
+/* The object with the members of patch merged in (RFC 7396), canonical; either may be empty. */
+struct span card_json_merged(struct arena *a, struct span object, struct span patch);
 /* To be attached to the card, if nobody has it. */
 void card_attach(struct card_work *w, enum identity_kind kind, struct span value);
 /* The buffer's text, moved into the arena; the buffer is freed. */

@@ -90,6 +90,38 @@ void card_spend_add(struct card_work *w, int64_t day, double amount)
 	w->v->card->changed |= CARD_CHANGED_ACTIVITY;
 }
 
+void card_spend_join(struct batch *b, struct visit *v, struct span other)
+{
+	struct span *spend = &v->card->json[CARD_SPEND];
+	int64_t oldest = card_day(b->now_us) - SPEND_DAYS;
+	struct json_iter a, c;
+	struct spent x = { 0 }, y = { 0 };
+	struct buf out = { 0 };
+
+	json_iter_init(&a, spend->n ? *spend : SPAN("[]"));
+	json_iter_init(&c, other.n ? other : SPAN("[]"));
+	bool has_x = spent_next(&a, &x), has_y = spent_next(&c, &y);
+
+	buf_char(&out, '[');
+	while (has_x || has_y) {
+		int64_t day = !has_y || (has_x && x.day < y.day) ? x.day : y.day;
+		struct spent sum = { day, 0 };
+
+		if (has_x && x.day == day) {
+			sum.amount += x.amount;
+			has_x = spent_next(&a, &x);
+		}
+		if (has_y && y.day == day) {
+			sum.amount += y.amount;
+			has_y = spent_next(&c, &y);
+		}
+		spent_put(&out, sum, oldest);
+	}
+	buf_char(&out, ']');
+	*spend = card_take_text(&b->arena, &out);
+	v->card->changed |= CARD_CHANGED_ACTIVITY;
+}
+
 /* The UTC day so many calendar months before a day; the last of the month where it has no such
  * day. */
 static int64_t months_before(int64_t day, int months)

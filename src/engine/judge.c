@@ -153,6 +153,28 @@ void judge_each_rule(const struct judge *j, judge_rule_fn *fn, void *arg)
 		fn(arg, all[i]->name, all[i]->about, all[i]->file, all[i]->line);
 }
 
+/* What the mode of a rule means for chains that meet; a rule that is deleted has none. */
+static enum card_keep judge_keep(void *arg, struct span name)
+{
+	const struct judge *j = arg;
+	const struct rule *rule = rules_find(j->rules, name);
+
+	if (!rule)
+		return CARD_KEEP_BOTH;
+	switch (rule->mode) {
+	case RULE_SINGLE:
+	case RULE_QUEUED: return CARD_KEEP_OLDER;
+	case RULE_RESTART: return CARD_KEEP_NEWER;
+	case RULE_PARALLEL: break;
+	}
+	return CARD_KEEP_BOTH;
+}
+
+void judge_join(struct judge *j, struct batch *b, struct visit *living, struct visit *gone)
+{
+	card_join(b, living, gone, judge_keep, j);
+}
+
 /*** a sitting ***/
 
 struct span sitting_keep(struct sitting *s, const struct buf *b)

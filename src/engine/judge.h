@@ -26,6 +26,7 @@ struct rule_set;
 struct shop;
 struct staff;
 struct switches;
+struct visit;
 
 struct judge_limits {     /* PROMISES, Limits; 0 is not "none": judge_limits_default() fills all */
 	unsigned effects; /* per judged event: 100 */
@@ -71,6 +72,9 @@ void judge_switch(struct judge *j, const struct switches *s);
 typedef void judge_rule_fn(
 	void *arg, const char *name, const char *about, const char *file, int line);
 void judge_each_rule(const struct judge *j, judge_rule_fn *fn, void *arg);
+
+/* Joins two loaded cards of a batch (engine/card.h, card_join) by the modes of this set's rules. */
+void judge_join(struct judge *j, struct batch *b, struct visit *living, struct visit *gone);
 
 enum judge_answer { JUDGE_DONE, JUDGE_NEED };
 

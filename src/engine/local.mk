@@ -17,7 +17,7 @@ libnudged_a_SOURCES += \
 	src/engine/vocabulary.c src/engine/vocabulary.h \
 	src/engine/card.c src/engine/card.h src/engine/card_part.h \
 	src/engine/card_customer.c src/engine/card_order.c src/engine/card_spend.c \
-	src/engine/card_message.c src/engine/card_task.c
+	src/engine/card_message.c src/engine/card_task.c src/engine/card_join.c
 EXTRA_DIST += lua/vocabulary.lua
 libnudged_a_SOURCES += src/engine/replay.c src/engine/replay.h
 libnudged_a_SOURCES += \

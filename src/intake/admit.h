@@ -15,6 +15,9 @@
  * do not know ("0", "null", "undefined" ...) are none. Of two keys of one kind the subject's comes
  * first, then that of data.customer, then the event's own.
  *
+ * previous_id of customer.merged is read like a subject and names the card to be taken over; it is no
+ * key of the event.
+ *
  * An event about nobody goes to one of the shop's 64 hidden cards, by type and product_id or
  * store; so an admitted event always has an identity.  But customer.*, message.* and task.*
  * without a customer, and events whose only keys could not be read, are quarantined: nobody is the

@@ -185,22 +185,38 @@ static void put_member(
 		k->unread = member;
 }
 
+/* What a subject may be: an address, a number, or the store's own id. */
+static bool put_name(struct keys *k, struct span name)
+{
+	if (memchr(name.p, '@', name.n))
+		return put_email(k, name);
+	if (name.p[0] == '+')
+		return put_phone(k, name);
+	return put_id(k, IDENTITY_ID, name);
+}
+
 /* The envelope's subject. */
 static void put_subject(struct keys *k, struct span subject)
 {
-	bool read;
-
 	subject = span_trim(subject);
-	if (!subject.n)
-		return;
-	if (memchr(subject.p, '@', subject.n))
-		read = put_email(k, subject);
-	else if (subject.p[0] == '+')
-		read = put_phone(k, subject);
-	else
-		read = put_id(k, IDENTITY_ID, subject);
-	if (!read)
+	if (subject.n && !put_name(k, subject))
 		k->unread = "subject";
+}
+
+/* previous_id of customer.merged: read like a subject, but it names somebody else.  False: it can not
+ * be read, or is missing. */
+static bool put_previous(struct keys *k, struct span value)
+{
+	struct span name = span_trim(field_text(value, k->a));
+	struct shop_event other = { .shop = k->e->shop };
+	struct keys read = { &other, k->a, NULL };
+
+	if (!span_is(k->e->type, "customer.merged"))
+		return true;
+	if (!name.n || !put_name(&read, name) || other.n_identity == 0)
+		return false;
+	k->e->previous = other.identity[0];
+	return true;
 }
 
 /* data.customer */
@@ -222,7 +238,18 @@ static void put_customer(struct keys *k, struct span customer)
 	put_member(k, IDENTITY_ANONYMOUS, want[3].value, "data.customer.anonymous_id");
 }
 
-enum { K_CUSTOMER, K_ORDER, K_PARCEL, K_EMAIL, K_PHONE, K_ID, K_CUSTOMER_ID, K_FROM, K_WANTED };
+enum {
+	K_CUSTOMER,
+	K_ORDER,
+	K_PARCEL,
+	K_EMAIL,
+	K_PHONE,
+	K_ID,
+	K_CUSTOMER_ID,
+	K_FROM,
+	K_PREVIOUS,
+	K_WANTED
+};
 
 /* The fields that only some types have for keys. */
 static void put_own(struct keys *k, const struct field_want *f)
@@ -275,12 +302,16 @@ struct admit_keys_fault admit_keys(
 		[K_PHONE] = { "phone", { 0 } },
 		[K_ID] = { "id", { 0 } },
 		[K_CUSTOMER_ID] = { "customer_id", { 0 } },
-		[K_FROM] = { "from", { 0 } } };
+		[K_FROM] = { "from", { 0 } },
+		[K_PREVIOUS] = { "previous_id", { 0 } } };
 	struct field_want f[K_WANTED];
 	struct keys k = { e, a, NULL };
 
 	memcpy(f, wanted, sizeof f);
 	field_pick(e->data, f, K_WANTED);
+	if (!put_previous(&k, f[K_PREVIOUS].value))
+		return (struct admit_keys_fault){ "previous_id is missing or can not be read",
+			"data.previous_id" };
 	if (env->customer > 0) {
 		e->identity[0].kind = IDENTITY_CUSTOMER;
 		e->identity[0].value = span_of(arena_printf(a, "%lld", (long long)env->customer));

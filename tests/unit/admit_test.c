@@ -326,6 +326,29 @@ static void quarantine(void **state)
 	assert_memory_not_equal(hash, event.hash, sizeof hash);
 }
 
+/* Whose card is to be taken over is read like a subject, and is no key of the event. */
+static void previous_id(void **state)
+{
+	(void)state;
+	has_keys(
+		"{\"id\":\"1\",\"type\":\"customer.merged\",\"subject\":\"42\",\"data\":{\"previous_id\":41}}",
+		"1 42");
+	assert_int_equal(event.previous.kind, IDENTITY_ID);
+	assert_true(span_is(event.previous.value, "41"));
+	assert_true(admit(
+		"{\"id\":\"1\",\"type\":\"customer.merged\",\"subject\":\"42\",\"data\":{\"previous_id\":\" A@b.DE \"}}"));
+	assert_int_equal(event.previous.kind, IDENTITY_EMAIL);
+	assert_true(span_is(event.previous.value, "a@b.de"));
+	assert_true(admit(
+		"{\"id\":\"1\",\"type\":\"x\",\"subject\":\"42\",\"data\":{\"previous_id\":\"41\"}}"));
+	assert_null(event.previous.value.p);
+	is_refused("{\"id\":\"1\",\"type\":\"customer.merged\",\"subject\":\"42\"}",
+		"$.data.previous_id", "missing");
+	is_refused(
+		"{\"id\":\"1\",\"type\":\"customer.merged\",\"subject\":\"42\",\"data\":{\"previous_id\":\"undefined\"}}",
+		"$.data.previous_id", "can not be read");
+}
+
 /* Our own number goes before everything. */
 static void own_number(void **state)
 {
@@ -351,6 +374,7 @@ int main(void)
 		cmocka_unit_test_teardown(content, clean),
 		cmocka_unit_test_teardown(without_id, clean),
 		cmocka_unit_test_teardown(quarantine, clean),
+		cmocka_unit_test_teardown(previous_id, clean),
 		cmocka_unit_test_teardown(own_number, clean),
 	};
 

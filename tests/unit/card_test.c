@@ -540,12 +540,196 @@ static void follow_ups(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, bench_open, bench_close)
 
+/*** two cards become one ***/
+
+static enum card_keep keep_by_name(void *arg, struct span rule)
+{
+	(void)arg;
+	if (span_starts(rule, "restart"))
+		return CARD_KEEP_NEWER;
+	return span_starts(rule, "parallel") ? CARD_KEEP_BOTH : CARD_KEEP_OLDER;
+}
+
+/* A second visit of the bench's batch. */
+static struct visit *another(struct bench *k)
+{
+	struct visit *v = arena_new(&k->b.arena, struct visit);
+
+	v->customer = 8;
+	v->card = arena_new(&k->b.arena, struct customer);
+	v->card->id = 8;
+	v->card->identity_version = 3;
+	v->card->orders_first_us = v->card->orders_last_us = TIME_NONE;
+	v->card->last_seen_us = TIME_NONE;
+	v->card->created_us = k->v->card->created_us = NOW;
+	return v;
+}
+
+static struct chain *run_chain(
+	struct bench *k, struct visit *v, const char *rule, int64_t started_us)
+{
+	struct chain *c = arena_new(&k->b.arena, struct chain);
+
+	c->id = ++k->n;
+	c->customer = v->customer;
+	c->rule = span_of(rule);
+	c->key = SPAN("k");
+	c->state = CHAIN_WAITING;
+	c->started_us = started_us;
+	BATCH_PUSH(&k->b.arena, v->chains, v->n_chains, v->cap_chains) = c;
+	return c;
+}
+
+static void joined_cards_know_what_both_knew(void **state)
+{
+	struct bench *k = *state;
+	struct visit *gone = another(k);
+	struct customer *to = k->v->card, *from = gone->card;
+
+	to->text[CARD_EMAIL] = SPAN("a@b.c");
+	to->text[CARD_FIRST_SOURCE] = SPAN("mail");
+	from->text[CARD_EMAIL] = SPAN("x@y.z");
+	from->text[CARD_PHONE] = SPAN("+49301");
+	from->text[CARD_FIRST_SOURCE] = SPAN("search");
+	from->created_us = NOW - DAY;
+	to->json[CARD_ATTRIBUTES] = SPAN("{\"a\":1,\"o\":{\"x\":1}}");
+	from->json[CARD_ATTRIBUTES] = SPAN("{\"a\":2,\"b\":3,\"o\":{\"y\":2}}");
+	to->json[CARD_CONSENT] = SPAN("{\"call\":false,\"email\":true}");
+	from->json[CARD_CONSENT] = SPAN("{\"call\":true,\"email\":false,\"sms\":true}");
+	from->json[CARD_SUPPRESSED] = SPAN("{\"email\":\"unsubscribed\"}");
+	to->json[CARD_TAGS] = SPAN("[\"b\",\"vip\"]");
+	from->json[CARD_TAGS] = SPAN("[\"a\",\"vip\"]");
+	card_join(&k->b, k->v, gone, keep_by_name, NULL);
+	is_text(to->text[CARD_EMAIL], "a@b.c");
+	is_text(to->text[CARD_PHONE], "+49301");
+	is_text(to->text[CARD_FIRST_SOURCE], "search");
+	assert_true(to->created_us == NOW - DAY);
+	is_text(to->json[CARD_ATTRIBUTES], "{\"a\":1,\"b\":3,\"o\":{\"x\":1,\"y\":2}}");
+	is_text(to->json[CARD_CONSENT], "{\"call\":false,\"email\":false,\"sms\":true}");
+	assert_int_equal(k->v->n_consents, 2);
+	is_text(to->json[CARD_SUPPRESSED], "{\"email\":\"unsubscribed\"}");
+	is_text(to->json[CARD_TAGS], "[\"a\",\"b\",\"vip\"]");
+	assert_int_equal(to->changed, CARD_CHANGED_ACTIVITY | CARD_CHANGED_PROFILE);
+	assert_int_equal(to->merged_into, 0);
+	assert_int_equal(from->merged_into, 7);
+	assert_int_equal(from->identity_version, 4);
+	assert_int_equal(from->text[CARD_EMAIL].n + from->json[CARD_TAGS].n, 0);
+}
+
+static void joined_cards_add_up(void **state)
+{
+	struct bench *k = *state;
+	struct visit *gone = another(k);
+	struct customer *to = k->v->card, *from = gone->card;
+
+	to->orders_count = 2;
+	to->orders_total = 30.1;
+	to->orders_first_us = NOW - 5 * DAY;
+	to->orders_last_us = NOW - 2 * DAY;
+	to->orders_last_id = SPAN("2");
+	to->json[CARD_SPEND] = SPAN("[[19990,10],[19998,20.1]]");
+	to->json[CARD_CART] = SPAN("{\"old\":1}");
+	to->last_seen_us = NOW - DAY;
+	from->orders_count = 1;
+	from->orders_total = 0.2;
+	from->orders_first_us = from->orders_last_us = NOW - DAY;
+	from->orders_last_id = SPAN("3");
+	from->json[CARD_SPEND] = SPAN("[[19000,5],[19990,-10],[19999,0.2]]");
+	from->json[CARD_CART] = SPAN("{\"new\":1}");
+	from->last_seen_us = NOW;
+	card_join(&k->b, k->v, gone, keep_by_name, NULL);
+	assert_int_equal(to->orders_count, 3);
+	assert_true(to->orders_total == 30.3);
+	assert_true(to->orders_first_us == NOW - 5 * DAY && to->orders_last_us == NOW - DAY);
+	is_text(to->orders_last_id, "3");
+	is_text(to->json[CARD_SPEND], "[[19998,20.1],[19999,0.2]]");
+	is_text(to->json[CARD_CART], "{\"new\":1}");
+	assert_true(to->last_seen_us == NOW);
+	assert_int_equal(from->orders_count, 0);
+	is_text(from->json[CARD_CART], "{}");
+	is_text(from->json[CARD_SPEND], "[]");
+}
+
+/* A cart that was emptied lately is newer than one that was filled before. */
+static void the_newer_cart_is_kept(void **state)
+{
+	struct bench *k = *state;
+	struct visit *gone = another(k);
+	struct customer *to = k->v->card, *from = gone->card;
+
+	to->json[CARD_CART] = SPAN("{}");
+	to->last_seen_us = NOW;
+	from->json[CARD_CART] = SPAN("{\"old\":1}");
+	from->last_seen_us = NOW - DAY;
+	card_join(&k->b, k->v, gone, keep_by_name, NULL);
+	is_text(to->json[CARD_CART], "{}");
+	assert_true(to->orders_first_us == TIME_NONE && to->last_seen_us == NOW);
+}
+
+/* P9: both go on where the mode allows, else the older (restart: the newer). */
+static void chains_of_joined_cards(void **state)
+{
+	struct bench *k = *state;
+	struct visit *gone = another(k);
+	struct chain *single = run_chain(k, k->v, "single", 2),
+		     *restart = run_chain(k, k->v, "restart", 2),
+		     *parallel = run_chain(k, k->v, "parallel", 2),
+		     *other = run_chain(k, k->v, "other", 2),
+		     *queue = run_chain(k, k->v, "queued", 1);
+	struct chain *single_2 = run_chain(k, gone, "single", 1),
+		     *restart_2 = run_chain(k, gone, "restart", 1),
+		     *parallel_2 = run_chain(k, gone, "parallel", 1),
+		     *other_2 = run_chain(k, gone, "other", 1),
+		     *queue_2 = run_chain(k, gone, "queued", 2),
+		     *behind = run_chain(k, gone, "queued", 3);
+
+	other_2->key = SPAN("of another order");
+	behind->state = CHAIN_QUEUED;
+	card_join(&k->b, k->v, gone, keep_by_name, NULL);
+	assert_int_equal(single->state, CHAIN_CANCELLED);
+	is_text(single->reason, "joined");
+	assert_int_equal(single->change, CHAIN_ENDED);
+	assert_int_equal(k->v->n_withdraw, 1);
+	assert_int_equal(k->v->withdraw[0], single->id);
+	assert_int_equal(single_2->change, CHAIN_SAME);
+	assert_int_equal(restart->change, CHAIN_SAME);
+	assert_int_equal(restart_2->state, CHAIN_CANCELLED);
+	assert_int_equal(
+		parallel->change + parallel_2->change + other->change + other_2->change, 0);
+	assert_int_equal(queue->change, CHAIN_SAME);
+	assert_int_equal(queue_2->state, CHAIN_CANCELLED);
+	assert_int_equal(behind->state, CHAIN_QUEUED);
+	assert_int_equal(gone->n_withdraw, 2);
+}
+
+static void merged_attaches_the_previous_key(void **state)
+{
+	struct bench *k = *state;
+	struct shop_event e = { .shop = &shop,
+		.id = SPAN("m"),
+		.type = SPAN("customer.merged"),
+		.data = SPAN("{\"previous_id\":\"old\"}"),
+		.time_us = NOW,
+		.n_identity = 1,
+		.identity = { { IDENTITY_ID, SPAN("7") } },
+		.previous = { IDENTITY_ID, SPAN("old") } };
+
+	assert_true(card_apply(&k->b, k->v, &e, &k->follow));
+	assert_int_equal(k->v->n_identities, 1);
+	is_text(k->v->identities[0].value, "old");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(traits),
 		CASE(contacts_are_filled),
 		CASE(keys_are_attached),
+		CASE(joined_cards_know_what_both_knew),
+		CASE(joined_cards_add_up),
+		CASE(the_newer_cart_is_kept),
+		CASE(chains_of_joined_cards),
+		CASE(merged_attaches_the_previous_key),
 		CASE(hidden_has_no_contacts),
 		CASE(consent),
 		CASE(seen),
