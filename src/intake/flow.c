@@ -58,8 +58,8 @@ struct flow *flow_open(struct store *store, const struct judge_env *env,
 	f->lc = (struct log_ctx){ .room = "flow" };
 	f->want_set = true;
 	f->who = who_new(FLOW_WHO_MOST);
-	f->attached = who_new(FLOW_WHO_MOST);
 	TAILQ_INIT(&f->unknown);
+	TAILQ_INIT(&f->held);
 	TAILQ_INIT(&f->aside);
 	TAILQ_INIT(&f->ready);
 	TAILQ_INIT(&f->tickets);
@@ -88,6 +88,7 @@ static struct shop_event_list *flow_list(
 {
 	switch (place) {
 	case FLOW_UNKNOWN: return &f->unknown;
+	case FLOW_HELD: return &f->held;
 	case FLOW_QUEUED: return &e->queue->events;
 	case FLOW_ASIDE: return &f->aside;
 	case FLOW_ASKED:
@@ -241,8 +242,8 @@ static void flow_drop_late(struct flow *f, struct event_ticket *t)
 		struct flow_customer *c = e->queue;
 		bool last = t->pending == 1;
 
-		if (e->place == FLOW_UNKNOWN)
-			flow_pending_del(f, e);
+		if (e->place == FLOW_UNKNOWN || e->place == FLOW_HELD)
+			flow_unask(f, e);
 		else if (e->place != FLOW_QUEUED && e->place != FLOW_ASIDE)
 			continue;
 		bool queued = e->place == FLOW_QUEUED;
@@ -310,10 +311,8 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 		lane_read_switches(f, l);
 		return true;
 	}
-	if (!TAILQ_EMPTY(&f->unknown) && boot_us >= f->ask_not_before_us) {
-		flow_ask(f, l);
+	if (!f->asking && boot_us >= f->ask_not_before_us && flow_ask(f, l))
 		return true;
-	}
 	due = flow_due_wanted(f, boot_us);
 	if (due && (f->due_turn || (TAILQ_EMPTY(&f->ready) && TAILQ_EMPTY(&f->aside)))) {
 		f->due_turn = false;
@@ -365,6 +364,8 @@ int64_t flow_next_us(const struct flow *f)
 		next = f->pause_us;
 	if (!TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us != 0 && f->ask_not_before_us < next)
 		next = f->ask_not_before_us;
+	if (!TAILQ_EMPTY(&f->held) && f->held_until_us < next)
+		next = f->held_until_us;
 	/* never in the past: what could not be given now waits for an answer, which brings a turn */
 	return next < boot_us + 1000 ? boot_us + 1000 : next;
 }
@@ -440,6 +441,8 @@ void flow_close(struct flow *f)
 			judge_end(l->sitting);
 		arena_fini(&l->batch.arena);
 		arena_fini(&l->ask_arena);
+		map_fini(&l->busy);
+		map_fini(&l->unjoinable);
 		arena_fini(&l->set_arena);
 	}
 	if (f->judge != NULL)
@@ -448,6 +451,6 @@ void flow_close(struct flow *f)
 	map_fini(&f->customers);
 	map_fini(&f->pending_keys);
 	who_free(f->who);
-	who_free(f->attached);
+	map_fini(&f->held_keys);
 	free(f);
 }

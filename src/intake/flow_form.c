@@ -12,7 +12,7 @@ enum {
 	FORM_PATIENCE_US = 50000
 }; /* busy for longer: a batch of his own that may wait for the lock */
 
-static void lane_reset(struct flow_lane *l, enum batch_kind kind)
+void lane_reset(struct flow_lane *l, enum batch_kind kind)
 {
 	struct arena arena = l->batch.arena;
 
@@ -24,7 +24,7 @@ static void lane_reset(struct flow_lane *l, enum batch_kind kind)
 	l->started_us = flow_boot_us(l->flow);
 }
 
-static struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c)
+struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c)
 {
 	struct batch *b = &l->batch;
 	struct visit *v = arena_new(&b->arena, struct visit);
@@ -105,6 +105,12 @@ static int lane_visit_cmp(const void *x, const void *y)
 	return (a->customer > b->customer) - (a->customer < b->customer);
 }
 
+void lane_sort_visits(struct flow_lane *l)
+{
+	if (l->batch.n_visits > 1)
+		qsort(l->batch.visits, l->batch.n_visits, sizeof *l->batch.visits, lane_visit_cmp);
+}
+
 bool lane_form_events(struct flow *f, struct flow_lane *l)
 {
 	bool spare =
@@ -144,8 +150,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	buf_free(&key);
 	if (n == 0)
 		return false;
-	if (l->batch.n_visits > 0) /* else there are only quarantined ones, and no array */
-		qsort(l->batch.visits, l->batch.n_visits, sizeof *l->batch.visits, lane_visit_cmp);
+	lane_sort_visits(l);
 	lane_enter(l, LANE_LOAD);
 	return true;
 }

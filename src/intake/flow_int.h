@@ -18,6 +18,7 @@ enum flow_place {
 	FLOW_NOWHERE,  /* not submitted, or settled */
 	FLOW_UNKNOWN,  /* its customer is to be found: list `unknown` */
 	FLOW_ASKED,    /* a lane is asking for its customer: list `asked` */
+	FLOW_HELD,     /* cards are to be joined and somebody holds one of them: list `held` */
 	FLOW_QUEUED,   /* in its customer's queue */
 	FLOW_ASIDE,    /* quarantined on arrival: list `aside`, goes with the next batch */
 	FLOW_IN_BATCH, /* in a lane's batch */
@@ -41,6 +42,9 @@ enum lane_step {
 	LANE_IDLE,
 	LANE_ASK,
 	LANE_MAKE,
+	LANE_JOIN, /* loads the cards of a join */
+	LANE_JOIN_SAVE,
+	LANE_JOIN_STOP, /* gives them back */
 	LANE_LOAD,
 	LANE_FETCH,
 	LANE_SAVE,
@@ -48,6 +52,14 @@ enum lane_step {
 	LANE_SET,
 	LANE_SWITCHES,
 	LANE_STRIKE
+};
+
+/* A card that is to take over another because of an event. */
+struct flow_pair {
+	struct shop_event *event;
+	struct who_card living, gone;
+	struct visit *living_visit, *gone_visit;
+	bool joined;
 };
 
 struct flow_lane {
@@ -60,11 +72,17 @@ struct flow_lane {
 	unsigned again;     /* tries of work that only collided */
 	int64_t started_us; /* boot clock: batch begun */
 	int64_t loaded_us;  /* boot clock at the end of load: stands for batch.now_us */
-	/* LANE_ASK, LANE_MAKE */
+	/* LANE_ASK, LANE_MAKE: what is asked, sorted, and for whom cards are made; by one lane at a time */
 	struct arena ask_arena;
-	struct store_identity *ask;
-	size_t n_ask;
+	struct store_identity *ask, *make;
+	size_t n_ask, n_make;
 	struct shop_event_list asked;
+	/* LANE_JOIN...: the pairs of this round; what an earlier one of the same asking came to */
+	struct flow_pair *pairs;
+	size_t n_pairs;
+	struct map busy;       /* customers that could not be had now */
+	struct map unjoinable; /* events that go on without: duplicates, or the join was refused */
+	bool join_one;         /* joins were refused: one at a time */
 	/* LANE_SET, LANE_SWITCHES, LANE_STRIKE */
 	struct arena set_arena;
 	struct rule_set set;
@@ -87,9 +105,10 @@ struct flow {
 	int64_t set_not_before_us; /* a set that did not load is tried again later */
 	char why_not_ready[256];
 	struct who *who;
-	struct who *
-		attached; /* identities whose attaching to a card has been committed (or was in vain) */
-	struct shop_event_list unknown, aside;
+	struct shop_event_list unknown, held, aside;
+	struct map held_keys;      /* identities of events in FLOW_HELD -> count */
+	int64_t held_until_us;     /* boot clock */
+	bool asking;               /* a lane is finding customers or joining cards */
 	int64_t ask_not_before_us; /* boot clock: the last asking failed */
 	struct map pending_keys;   /* identities of events in FLOW_UNKNOWN or FLOW_ASKED -> count */
 	struct map customers;      /* id -> struct flow_customer */
@@ -132,12 +151,31 @@ struct span flow_base_of(const struct shop_event *e);
 /* flow_who.c: finding customers */
 /* Its customer from the cache into his queue, or into `unknown`. */
 void flow_identify(struct flow *f, struct shop_event *e);
-/* Starts to ask for all unknown ones on an idle lane. */
-void flow_ask(struct flow *f, struct flow_lane *l);
-void flow_pending_add(struct flow *f, const struct shop_event *e);
-void flow_pending_del(struct flow *f, const struct shop_event *e);
+/* Into `unknown`, whatever the cache says. */
+void flow_identify_anew(struct flow *f, struct shop_event *e);
+/* Starts to ask for all unknown ones on an idle lane; false: there are none that may be asked for. */
+bool flow_ask(struct flow *f, struct flow_lane *l);
+/* The answer to an identity of an asked event. */
+struct store_identity *flow_ask_find(
+	const struct flow_lane *l, const struct shop_event *e, const struct identity *id);
+/* Puts all that was asked back, after a failure. */
+void flow_ask_fail(struct flow_lane *l, enum store_end end, const struct err *err);
+/* Everything is found and joined: hands the events out. */
+void flow_ask_done(struct flow_lane *l);
+/* The event will not be asked for any more. */
+void flow_unask(struct flow *f, struct shop_event *e);
+
+/* flow_join.c: joining cards that turn out to be one person's */
+/* Which card is to take over which because of this event?  False: none, or not now (unless `later`). */
+bool flow_pair_of(
+	const struct flow_lane *l, struct shop_event *e, bool later, struct flow_pair *ret);
+/* Joins what is to be joined for the asked events, then flow_ask_done. */
+void flow_join(struct flow_lane *l);
 
 /* flow_form.c: what goes into a batch */
+void lane_reset(struct flow_lane *l, enum batch_kind kind);
+struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c);
+void lane_sort_visits(struct flow_lane *l);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
 

@@ -38,6 +38,9 @@ const char *lane_step_name(enum lane_step s)
 	case LANE_IDLE: return "idle";
 	case LANE_ASK: return "ask";
 	case LANE_MAKE: return "make";
+	case LANE_JOIN: return "join";
+	case LANE_JOIN_SAVE: return "join-save";
+	case LANE_JOIN_STOP: return "join-stop";
 	case LANE_LOAD: return "load";
 	case LANE_FETCH: return "fetch";
 	case LANE_SAVE: return "save";
@@ -74,6 +77,9 @@ void lane_enter(struct flow_lane *l, enum lane_step to)
 		break;
 	case LANE_ASK: /* flow_who.c sends */
 	case LANE_MAKE:
+	case LANE_JOIN: /* flow_join.c sends */
+	case LANE_JOIN_SAVE:
+	case LANE_JOIN_STOP:
 	case LANE_FETCH:  /* lane_judge sends */
 	case LANE_STRIKE: /* lane_due_refused sends */
 	case LANE_IDLE: break;
@@ -145,13 +151,10 @@ static void lane_reidentify_visit(struct flow *f, struct visit *v)
 			who_forget(f->who, flow_base_of(e), &e->identity[k]);
 		e->queue = NULL;
 		flow_place(f, e, FLOW_NOWHERE);
-		if (e->identity[0].kind == IDENTITY_CUSTOMER) {
-			e->status = EVENT_QUARANTINED;
-			e->reason = "there is no such customer";
-			flow_place(f, e, FLOW_ASIDE);
-		} else {
+		if (e->identity[0].kind == IDENTITY_CUSTOMER)
+			flow_identify_anew(f, e); /* the card that took his over, if any */
+		else
 			flow_identify(f, e);
-		}
 	}
 	c->in_batch = false;
 	flow_customer_review(f, c);
@@ -388,28 +391,19 @@ static void lane_note_due(struct flow_lane *l)
 		f->due_us = l->loaded_us + (b->next_due_us - b->now_us);
 }
 
-/* Identities that were attached to this card before need no insert again. */
+/* Identities that lead to this card already need no insert again. */
 static void lane_sift_identities(struct flow *f, struct batch *b)
 {
 	for (size_t i = 0; i < b->n_visits; i++) {
 		struct visit *v = b->visits[i];
 		size_t kept = 0;
 
-		for (size_t k = 0; k < v->n_identities; k++) {
-			int64_t version;
-
-			if (who_find(f->attached, v->card->base, &v->identities[k], &version) !=
+		for (size_t k = 0; k < v->n_identities; k++)
+			if (who_find(f->who, v->card->base, &v->identities[k]).customer !=
 				v->customer)
 				v->identities[kept++] = v->identities[k];
-		}
 		v->n_identities = kept;
 	}
-}
-
-static void lane_learn_identities(struct flow *f, const struct visit *v)
-{
-	for (size_t k = 0; k < v->n_identities; k++)
-		who_learn(f->attached, v->card->base, &v->identities[k], v->customer, 0);
 }
 
 /* Runs the engine until it is done or needs answers. */
@@ -517,7 +511,6 @@ static unsigned lane_after_commit(struct flow_lane *l)
 
 		if (v->state != VISIT_READY)
 			continue;
-		lane_learn_identities(f, v);
 		for (size_t k = 0; k < v->n_messages; k++)
 			if (v->messages[k]->state == MESSAGE_READY)
 				channels |= 1u << v->messages[k]->channel;

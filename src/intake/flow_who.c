@@ -1,20 +1,22 @@
 /*
- * flow_who.c: IDENTIFY.  An event whose strongest identity is in the cache goes straight into its customer's queue.
- * The others wait in `unknown` and are asked for together, in a transaction of their own that is committed before
- * any card is locked.  Later events that share an identity with one that waits, wait behind it: so the order of a
- * customer's events is kept while he is being found.
+ * flow_who.c: IDENTIFY.  An event whose identities all lead to one card in the cache goes straight into its customer's
+ * queue.  The others wait in `unknown` and are asked for together, in a transaction of their own that is
+ * committed before any card is locked.  Later events that share an identity with one that waits, wait behind it: so
+ * the order of a customer's events is kept while he is being found.  For the same reason one lane asks at a time.
  *
- * Two rounds on one lane: LANE_ASK reads all identities of all events; for events of which nothing is known,
- * LANE_MAKE makes a card for the strongest.  The strongest known identity decides; the others are attached by
- * the engine's save, under the customer's lock.
+ * Two rounds: LANE_ASK reads all identities of all events; for events of which nothing is known, LANE_MAKE makes a
+ * card for the strongest.  The strongest known identity decides.  Those that nobody has are attached by the
+ * engine's save, under the customer's lock, and are not put into the cache before they were read again: another
+ * engine may have been quicker, and the next event that brings both must find that out (flow_join.c).
  */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "intake/flow_int.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { FLOW_ASK_MOST = 2000, FLOW_ASK_RETRY_US = 100000 };
+enum { FLOW_ASK_MOST = 2000, FLOW_ASK_RETRY_US = 100000, FLOW_HOLD_US = 5000 };
 
 /* Calls fn with the key of each identity of the event; stops when it says so. */
 static bool flow_each_key(
@@ -26,6 +28,11 @@ static bool flow_each_key(
 	for (unsigned i = 0; i < e->n_identity && !stop; i++) {
 		buf_clear(&key);
 		who_key(&key, flow_base_of(e), &e->identity[i]);
+		stop = fn(m, buf_as_span(&key));
+	}
+	if (!stop && e->previous.value.n) {
+		buf_clear(&key);
+		who_key(&key, flow_base_of(e), &e->previous);
 		stop = fn(m, buf_as_span(&key));
 	}
 	buf_free(&key);
@@ -54,38 +61,57 @@ static bool flow_key_has(struct map *m, struct span key)
 	return map_get(m, key) != NULL;
 }
 
-void flow_pending_add(struct flow *f, const struct shop_event *e)
-{
-	flow_each_key(e, flow_key_add, &f->pending_keys);
-}
-
-void flow_pending_del(struct flow *f, const struct shop_event *e)
+void flow_unask(struct flow *f, struct shop_event *e)
 {
 	flow_each_key(e, flow_key_del, &f->pending_keys);
+	if (e->place == FLOW_HELD)
+		flow_each_key(e, flow_key_del, &f->held_keys);
+}
+
+/* May the event go straight to the card that its first identity leads to?  Not while another identity leads to
+ * nobody, or to a card that is to be joined with it. */
+static struct who_card flow_recall(struct flow *f, const struct shop_event *e)
+{
+	static const struct who_card nobody = { 0, -1, false };
+	struct who_card card = who_find(f->who, flow_base_of(e), &e->identity[0]), other;
+
+	for (unsigned i = 1; card.customer != 0 && i < e->n_identity; i++) {
+		other = who_find(f->who, flow_base_of(e), &e->identity[i]);
+		if (other.customer != card.customer &&
+			(other.customer == 0 || other.weak || card.weak))
+			return nobody;
+	}
+	if (e->previous.value.n &&
+		who_find(f->who, flow_base_of(e), &e->previous).customer != card.customer)
+		return nobody;
+	return card;
+}
+
+void flow_identify_anew(struct flow *f, struct shop_event *e)
+{
+	flow_each_key(e, flow_key_add, &f->pending_keys);
+	flow_place(f, e, FLOW_UNKNOWN);
 }
 
 void flow_identify(struct flow *f, struct shop_event *e)
 {
-	int64_t customer = 0, version = -1;
+	struct who_card card = { 0, -1, false };
 
-	if (e->identity[0].kind == IDENTITY_CUSTOMER) {
-		if (span_to_i64(e->identity[0].value, &customer) && customer > 0) {
-			flow_enqueue(f, e, customer, -1, false);
+	if (f->pending_keys.n == 0 || !flow_each_key(e, flow_key_has, &f->pending_keys))
+		card = flow_recall(f, e);
+	if (card.customer == 0 && e->identity[0].kind == IDENTITY_CUSTOMER &&
+		!e->previous.value.n) {
+		if (!span_to_i64(e->identity[0].value, &card.customer) || card.customer <= 0) {
+			e->status = EVENT_QUARANTINED;
+			e->reason = "the customer number is not a number";
+			flow_place(f, e, FLOW_ASIDE);
 			return;
 		}
-		e->status = EVENT_QUARANTINED;
-		e->reason = "the customer number is not a number";
-		flow_place(f, e, FLOW_ASIDE);
-		return;
 	}
-	if (f->pending_keys.n == 0 || !flow_each_key(e, flow_key_has, &f->pending_keys))
-		customer = who_find(f->who, flow_base_of(e), &e->identity[0], &version);
-	if (customer != 0) {
-		flow_enqueue(f, e, customer, version, false);
-		return;
-	}
-	flow_pending_add(f, e);
-	flow_place(f, e, FLOW_UNKNOWN);
+	if (card.customer != 0)
+		flow_enqueue(f, e, card.customer, card.version, false);
+	else
+		flow_identify_anew(f, e);
 }
 
 static int flow_ask_cmp(const void *x, const void *y)
@@ -121,7 +147,7 @@ static void flow_ask_put(
 	};
 }
 
-static const struct store_identity *flow_ask_find(
+struct store_identity *flow_ask_find(
 	const struct flow_lane *l, const struct shop_event *e, const struct identity *id)
 {
 	struct store_identity key = {
@@ -131,114 +157,217 @@ static const struct store_identity *flow_ask_find(
 	return bsearch(&key, l->ask, l->n_ask, sizeof *l->ask, flow_ask_cmp);
 }
 
-static void flow_on_asked(void *arg, enum store_end end, const struct err *err);
+/* ---- held events: a card that is to be joined was not to be had ---- */
 
-static void flow_ask_send(struct flow_lane *l, enum lane_step step)
+/* The asked event, and all that share an identity with it, wait. */
+static void flow_hold(struct flow *f, struct shop_event *e)
 {
-	struct store *s = l->flow->store;
-
-	l->n_ask = flow_ask_sort(l->ask, l->n_ask);
-	lane_enter(l, step);
-	s->ops->identify(s, l->number, l->ask, l->n_ask, &l->ask_arena, flow_on_asked, l);
+	flow_place(f, e, FLOW_HELD);
+	flow_each_key(e, flow_key_add, &f->held_keys);
 }
 
-void flow_ask(struct flow *f, struct flow_lane *l)
+static bool flow_is_held(struct flow *f, const struct shop_event *e)
+{
+	return f->held_keys.n > 0 && flow_each_key(e, flow_key_has, &f->held_keys);
+}
+
+/* In front of all that are not known. */
+static void flow_unknown_first(struct flow *f, struct shop_event *e)
+{
+	flow_place(f, e, FLOW_UNKNOWN);
+	TAILQ_REMOVE(&f->unknown, e, link);
+	TAILQ_INSERT_HEAD(&f->unknown, e, link);
+}
+
+/* Held ones are asked for again, before those that came later. */
+static void flow_release(struct flow *f)
+{
+	struct shop_event *e;
+
+	while ((e = TAILQ_LAST(&f->held, shop_event_list)) != NULL) {
+		flow_each_key(e, flow_key_del, &f->held_keys);
+		flow_unknown_first(f, e);
+	}
+}
+
+/* ---- asking ---- */
+
+static void flow_on_asked(void *arg, enum store_end end, const struct err *err);
+static void flow_on_made(void *arg, enum store_end end, const struct err *err);
+
+bool flow_ask(struct flow *f, struct flow_lane *l)
 {
 	struct shop_event *e;
 	size_t most = 0;
 
-	arena_reset(&l->ask_arena);
-	while ((e = TAILQ_FIRST(&f->unknown)) != NULL && most + e->n_identity <= FLOW_ASK_MOST) {
-		most += e->n_identity;
+	if (!TAILQ_EMPTY(&f->held) && flow_boot_us(f) >= f->held_until_us)
+		flow_release(f);
+	while ((e = TAILQ_FIRST(&f->unknown)) != NULL &&
+		most + e->n_identity + 1 <= FLOW_ASK_MOST) {
+		if (flow_is_held(f, e)) {
+			flow_hold(f, e);
+			continue;
+		}
+		most += e->n_identity + 1;
 		flow_place(f, e, FLOW_ASKED);
 		TAILQ_INSERT_TAIL(&l->asked, e, link);
 	}
+	if (most == 0)
+		return false;
+	arena_reset(&l->ask_arena);
 	l->ask = arena_array(&l->ask_arena, struct store_identity, most);
 	l->n_ask = 0;
-	TAILQ_FOREACH (e, &l->asked, link)
+	TAILQ_FOREACH (e, &l->asked, link) {
 		for (unsigned i = 0; i < e->n_identity; i++)
 			flow_ask_put(l, e, &e->identity[i], e->n_identity == 1);
-	flow_ask_send(l, LANE_ASK);
+		if (e->previous.value.n)
+			flow_ask_put(l, e, &e->previous, false);
+	}
+	l->n_ask = flow_ask_sort(l->ask, l->n_ask);
+	f->asking = true;
+	lane_enter(l, LANE_ASK);
+	f->store->ops->identify(
+		f->store, l->number, l->ask, l->n_ask, &l->ask_arena, flow_on_asked, l);
+	return true;
 }
 
-/* The event's customer is known now. */
-static void flow_found(struct flow_lane *l, struct shop_event *e, const struct store_identity *a)
+/* The lane is free, and another may ask. */
+static void flow_ask_end(struct flow_lane *l)
 {
-	struct flow *f = l->flow;
-
-	TAILQ_REMOVE(&l->asked, e, link);
-	flow_place(f, e, FLOW_NOWHERE);
-	flow_pending_del(f, e);
-	flow_enqueue(f, e, a->customer, a->identity_version, false);
+	map_fini(&l->busy);
+	map_fini(&l->unjoinable);
+	l->busy = l->unjoinable = (struct map){ 0 };
+	l->flow->asking = false;
+	lane_enter(l, LANE_IDLE);
+	l->flow->host.turn(l->flow->host.arg);
 }
 
-/* Everything that was asked goes back, in order, in front of what came later. */
-static void flow_ask_undo(struct flow_lane *l)
+void flow_ask_fail(struct flow_lane *l, enum store_end end, const struct err *err)
 {
 	struct flow *f = l->flow;
 	struct shop_event *e;
 
+	if (end == STORE_REFUSED)
+		log_damped(LOG_LVL_ERROR, &l->lc, "could not identify customers: %s", err->text);
+	f->ask_not_before_us = end == STORE_AGAIN ? 0 : flow_boot_us(f) + FLOW_ASK_RETRY_US;
 	while ((e = TAILQ_LAST(&l->asked, shop_event_list)) != NULL) {
 		TAILQ_REMOVE(&l->asked, e, link);
-		flow_place(f, e, FLOW_NOWHERE);
-		e->place = FLOW_UNKNOWN;
-		TAILQ_INSERT_HEAD(&f->unknown, e, link);
+		flow_unknown_first(f, e);
 	}
+	flow_ask_end(l);
 }
 
-static void flow_learn_all(struct flow_lane *l)
+/* The strongest identity of the event that somebody has; NULL: none. */
+static struct store_identity *flow_ask_first(const struct flow_lane *l, const struct shop_event *e)
 {
-	for (size_t i = 0; i < l->n_ask; i++)
-		if (l->ask[i].customer != 0)
-			who_learn(l->flow->who, l->ask[i].base,
-				&(struct identity){ l->ask[i].kind, l->ask[i].value },
-				l->ask[i].customer, l->ask[i].identity_version);
+	for (unsigned i = 0; i < e->n_identity; i++) {
+		struct store_identity *a = flow_ask_find(l, e, &e->identity[i]);
+
+		if (a != NULL && a->customer != 0)
+			return a;
+	}
+	return NULL;
 }
 
-/* Hands out the answers; what nobody knows is made in a second round. */
+/* Makes cards for those of whom nothing is known; false: there are none. */
+static bool flow_make(struct flow_lane *l)
+{
+	struct store *s = l->flow->store;
+	const struct shop_event *e;
+	size_t n = 0;
+
+	TAILQ_FOREACH (e, &l->asked, link)
+		n++;
+	l->make = arena_array(&l->ask_arena, struct store_identity, n);
+	l->n_make = 0;
+	TAILQ_FOREACH (e, &l->asked, link) {
+		struct store_identity *a = flow_ask_find(l, e, &e->identity[0]);
+
+		if (a->kind == IDENTITY_CUSTOMER || flow_ask_first(l, e) != NULL)
+			continue;
+		a->make = true;
+		l->make[l->n_make++] = *a;
+	}
+	if (l->n_make == 0)
+		return false;
+	l->n_make = flow_ask_sort(l->make, l->n_make);
+	lane_enter(l, LANE_MAKE);
+	s->ops->identify(s, l->number, l->make, l->n_make, &l->ask_arena, flow_on_made, l);
+	return true;
+}
+
+static void flow_on_made(void *arg, enum store_end end, const struct err *err)
+{
+	struct flow_lane *l = arg;
+
+	if (end != STORE_OK) {
+		flow_ask_fail(l, end, err);
+		return;
+	}
+	for (size_t i = 0; i < l->n_make; i++) {
+		struct store_identity *a =
+			bsearch(&l->make[i], l->ask, l->n_ask, sizeof *l->ask, flow_ask_cmp);
+
+		*a = l->make[i];
+	}
+	flow_join(l);
+}
+
 static void flow_on_asked(void *arg, enum store_end end, const struct err *err)
 {
 	struct flow_lane *l = arg;
-	struct flow *f = l->flow;
-	struct shop_event *e, *next;
-	size_t left = 0;
 
-	if (end != STORE_OK) {
-		if (end == STORE_REFUSED)
-			log_damped(LOG_LVL_ERROR, &l->lc, "could not identify customers: %s",
-				err->text);
-		f->ask_not_before_us = end == STORE_AGAIN ? 0 : flow_boot_us(f) + FLOW_ASK_RETRY_US;
-		flow_ask_undo(l);
-		lane_enter(l, LANE_IDLE);
-		f->host.turn(f->host.arg);
+	if (end != STORE_OK)
+		flow_ask_fail(l, end, err);
+	else if (!flow_make(l))
+		flow_join(l);
+}
+
+/* ---- handing out ---- */
+
+static void flow_learn_all(struct flow_lane *l)
+{
+	for (size_t i = 0; i < l->n_ask; i++) {
+		const struct store_identity *a = &l->ask[i];
+
+		if (a->customer != 0)
+			who_learn(l->flow->who, a->base, &(struct identity){ a->kind, a->value },
+				&(struct who_card){ a->customer, a->identity_version, a->weak });
+	}
+}
+
+static void flow_found(struct flow_lane *l, struct shop_event *e)
+{
+	const struct store_identity *a = flow_ask_first(l, e);
+	struct flow *f = l->flow;
+
+	flow_unask(f, e);
+	if (a != NULL) {
+		flow_enqueue(f, e, a->customer, a->identity_version, false);
 		return;
 	}
+	e->status = EVENT_QUARANTINED;
+	e->reason = "there is no such customer";
+	flow_place(f, e, FLOW_ASIDE);
+}
+
+void flow_ask_done(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	struct shop_event *e;
+	struct flow_pair pair;
+
 	f->ask_not_before_us = 0;
 	flow_learn_all(l);
-	for (e = TAILQ_FIRST(&l->asked); e != NULL; e = next) {
-		const struct store_identity *a = NULL;
-
-		next = TAILQ_NEXT(e, link);
-		for (unsigned i = 0; i < e->n_identity; i++) {
-			a = flow_ask_find(l, e, &e->identity[i]);
-			if (a != NULL && a->customer != 0)
-				break;
-			a = NULL;
+	while ((e = TAILQ_FIRST(&l->asked)) != NULL) {
+		TAILQ_REMOVE(&l->asked, e, link);
+		flow_place(f, e, FLOW_NOWHERE);
+		if (flow_is_held(f, e) || flow_pair_of(l, e, true, &pair)) {
+			f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
+			flow_hold(f, e);
+		} else {
+			flow_found(l, e);
 		}
-		if (a != NULL)
-			flow_found(l, e, a);
-		else
-			left++;
 	}
-	if (left > 0) {
-		arena_reset(&l->ask_arena);
-		l->ask = arena_array(&l->ask_arena, struct store_identity, left);
-		l->n_ask = 0;
-		TAILQ_FOREACH (e, &l->asked, link)
-			flow_ask_put(l, e, &e->identity[0], true);
-		flow_ask_send(l, LANE_MAKE);
-		return;
-	}
-	lane_enter(l, LANE_IDLE);
-	f->host.turn(f->host.arg);
+	flow_ask_end(l);
 }

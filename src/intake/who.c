@@ -10,10 +10,6 @@
 
 #include <stdlib.h>
 
-struct who_entry {
-	int64_t customer, version;
-};
-
 struct who_generation {
 	struct map map;
 	struct arena arena; /* of the entries */
@@ -64,9 +60,9 @@ static struct span who_key_of(struct who *w, struct span base, const struct iden
 	return buf_as_span(&w->key);
 }
 
-static void who_put(struct who *w, struct span key, int64_t customer, int64_t version)
+static void who_put(struct who *w, struct span key, struct who_card card)
 {
-	struct who_entry *e = map_get(&w->young.map, key);
+	struct who_card *e = map_get(&w->young.map, key);
 
 	if (e == NULL) {
 		if (w->young.map.n >= w->most) {
@@ -74,34 +70,31 @@ static void who_put(struct who *w, struct span key, int64_t customer, int64_t ve
 			w->old = w->young;
 			w->young = (struct who_generation){ 0 };
 		}
-		e = arena_new(&w->young.arena, struct who_entry);
+		e = arena_new(&w->young.arena, struct who_card);
 		map_put(&w->young.map, key, e);
 	}
-	e->customer = customer;
-	e->version = version;
+	*e = card;
 }
 
-int64_t who_find(struct who *w, struct span base, const struct identity *id, int64_t *ret_version)
+struct who_card who_find(struct who *w, struct span base, const struct identity *id)
 {
 	struct span key = who_key_of(w, base, id);
-	struct who_entry *e = map_get(&w->young.map, key);
+	const struct who_card *e = map_get(&w->young.map, key);
+	struct who_card found = { 0, -1, false };
 
-	if (e == NULL) {
-		if ((e = map_get(&w->old.map, key)) == NULL)
-			return 0;
-		*ret_version = e->version;
-		int64_t customer = e->customer;
-		who_put(w, key, customer, *ret_version);
-		return customer;
-	}
-	*ret_version = e->version;
-	return e->customer;
+	if (e != NULL)
+		return *e;
+	if ((e = map_get(&w->old.map, key)) == NULL)
+		return found;
+	found = *e;
+	who_put(w, key, found);
+	return found;
 }
 
-void who_learn(struct who *w, struct span base, const struct identity *id, int64_t customer,
-	int64_t version)
+void who_learn(
+	struct who *w, struct span base, const struct identity *id, const struct who_card *card)
 {
-	who_put(w, who_key_of(w, base, id), customer, version);
+	who_put(w, who_key_of(w, base, id), *card);
 }
 
 void who_forget(struct who *w, struct span base, const struct identity *id)

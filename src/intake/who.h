@@ -11,10 +11,15 @@ struct who;
 
 struct who *who_new(size_t most);
 void who_free(struct who *w);
-/* The customer, or 0; *ret_version is his identity_version as it was learnt. */
-int64_t who_find(struct who *w, struct span base, const struct identity *id, int64_t *ret_version);
-void who_learn(struct who *w, struct span base, const struct identity *id, int64_t customer,
-	int64_t version);
+/* What is known of an identity: its customer (0: nothing), his identity_version and whether his card was weak
+ * (model/event.h) when it was learnt. */
+struct who_card {
+	int64_t customer, version;
+	bool weak;
+};
+struct who_card who_find(struct who *w, struct span base, const struct identity *id);
+void who_learn(
+	struct who *w, struct span base, const struct identity *id, const struct who_card *card);
 void who_forget(struct who *w, struct span base, const struct identity *id);
 /* The bytes by which an identity is known, appended to key. */
 void who_key(struct buf *key, struct span base, const struct identity *id);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "engine/card.h"
 #include "engine/judge.h"
 #include "intake/flow.h"
 #include "model/shop.h"
@@ -63,6 +64,19 @@ void judge_switch(struct judge *j, const struct switches *s)
 	(void)s;
 }
 
+static enum card_keep keep_older(void *arg, struct span rule)
+{
+	(void)arg;
+	(void)rule;
+	return CARD_KEEP_OLDER;
+}
+
+void judge_join(struct judge *j, struct batch *b, struct visit *living, struct visit *gone)
+{
+	(void)j;
+	card_join(b, living, gone, keep_older, NULL);
+}
+
 struct sitting *judge_start(struct judge *j, struct batch *b)
 {
 	struct sitting *s = xcalloc(1, sizeof *s);
@@ -70,6 +84,20 @@ struct sitting *judge_start(struct judge *j, struct batch *b)
 	(void)j;
 	s->batch = b;
 	return s;
+}
+
+/* What the engine would attach to the card. */
+static void attach(struct batch *b, struct visit *v, const struct shop_event *e)
+{
+	for (unsigned i = 1; i < e->n_identity; i++)
+		BATCH_PUSH(&b->arena, v->identities, v->n_identities, v->cap_identities) =
+			e->identity[i];
+	if (e->n_identity > 1)
+		BATCH_PUSH(&b->arena, v->identities, v->n_identities, v->cap_identities) =
+			e->identity[0];
+	if (e->previous.value.n)
+		BATCH_PUSH(&b->arena, v->identities, v->n_identities, v->cap_identities) =
+			e->previous;
 }
 
 /* An event called "bad" makes the store refuse its batch. */
@@ -87,6 +115,7 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 				continue;
 			e->status = EVENT_ACCEPTED;
 			e->seq = b->id_next++;
+			attach(b, b->visits[i], e);
 			if (span_is(e->id, "bad"))
 				mem_fail_next(store, MEM_SAVE, STORE_REFUSED, false);
 		}
@@ -543,6 +572,307 @@ static void test_there_is_a_limit_to_what_waits(void **state)
 	assert_false(flow_has_room(flow, 1, 1));
 }
 
+/* ---- joining cards ---- */
+
+static struct shop_event *post_as(
+	struct post *p, const char *id, enum identity_kind kind, const char *key)
+{
+	struct shop_event *e = post_add(p, id, key, 1);
+
+	e->identity[0].kind = kind;
+	return e;
+}
+
+/* A further key of the event, weaker than those it has. */
+static void post_also(struct shop_event *e, enum identity_kind kind, const char *key)
+{
+	e->identity[e->n_identity++] = (struct identity){ kind, span_of(key) };
+}
+
+/* Posts one event and lets the flow come to rest; returns its customer. */
+static int64_t post_one(const char *id, enum identity_kind kind, const char *key)
+{
+	struct post p = { .done = 0 };
+
+	post_as(&p, id, kind, key);
+	post_send(&p);
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	return p.events[0].customer;
+}
+
+static const struct customer *card_of(int64_t id)
+{
+	for (size_t i = 0; i < mem_tables(store)->n_customers; i++)
+		if (mem_tables(store)->customers[i]->id == id)
+			return mem_tables(store)->customers[i];
+	return NULL;
+}
+
+/* Everything that was ever judged is about this one. */
+static void all_events_are_of(int64_t customer)
+{
+	for (size_t i = 0; i < mem_tables(store)->n_events; i++)
+		assert_int_equal(mem_tables(store)->events[i]->customer, customer);
+	for (size_t i = 0; i < mem_tables(store)->n_identities; i++)
+		assert_int_equal(mem_tables(store)->identities[i]->customer, customer);
+}
+
+static void test_a_browser_that_becomes_known_is_taken_over(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	struct post p = { .done = 0 };
+	struct flow_stats stats;
+
+	(void)state;
+	assert_true(anna != browser);
+	post_also(post_as(&p, "3", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(card_of(browser)->merged_into, anna);
+	assert_int_equal(card_of(browser)->identity_version, 1);
+	all_events_are_of(anna);
+	assert_int_equal(post_one("4", IDENTITY_ANONYMOUS, "x"), anna);
+	flow_stats(flow, &stats);
+	assert_int_equal(stats.joins, 1);
+}
+
+/* The strong card takes over, even if the weak one is named by the stronger key; and both weak. */
+static void test_orders_and_browsers_find_their_customer(void **state)
+{
+	int64_t browser = post_one("1", IDENTITY_ANONYMOUS, "x"),
+		order = post_one("2", IDENTITY_ORDER, "shop/1"),
+		parcel = post_one("3", IDENTITY_PARCEL, "shop/T1");
+	struct post p = { .done = 0 };
+	struct shop_event *e;
+
+	(void)state;
+	post_also(post_as(&p, "4", IDENTITY_ORDER, "shop/1"), IDENTITY_PARCEL, "shop/T1");
+	e = post_as(&p, "5", IDENTITY_EMAIL, "a@b.c");
+	post_also(e, IDENTITY_ORDER, "shop/2");
+	post_as(&p, "6", IDENTITY_ORDER, "shop/2"); /* made together with the one before */
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(card_of(parcel)->merged_into, order);
+	assert_int_equal(p.events[1].customer, p.events[2].customer);
+	struct post q = { .done = 0 };
+
+	post_also(post_as(&q, "7", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "shop/2");
+	post_send(&q);
+	pump();
+	assert_int_equal(card_of(browser)->merged_into, p.events[1].customer);
+	assert_int_equal(q.events[0].customer, p.events[1].customer);
+}
+
+static void test_two_known_people_stay_two(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		boris = post_one("2", IDENTITY_PHONE, "+4930");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_also(post_as(&p, "3", IDENTITY_ID, "anna"), IDENTITY_PHONE, "+4930");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.events[0].customer, anna);
+	assert_int_equal(card_of(anna)->merged_into + card_of(boris)->merged_into, 0);
+	assert_int_equal(post_one("4", IDENTITY_PHONE, "+4930"), boris);
+}
+
+static void post_merged(struct post *p, const char *id, const char *into, const char *previous)
+{
+	struct shop_event *e = post_as(p, id, IDENTITY_ID, into);
+
+	e->type = SPAN("customer.merged");
+	e->previous = (struct identity){ IDENTITY_ID, span_of(previous) };
+	post_send(p);
+}
+
+static void test_customer_merged_joins_two_known_people(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"), old = post_one("2", IDENTITY_ID, "old");
+	struct post p = { .done = 0 }, q = { .done = 0 }, r = { .done = 0 };
+
+	(void)state;
+	mem_inbox(store, old, &shop, "message.sent", SPAN("{}"), now_us + 1000000);
+	post_merged(&p, "3", "anna", "old");
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(card_of(old)->merged_into, anna);
+	all_events_are_of(anna);
+	assert_int_equal(mem_tables(store)->inbox[0]->customer, anna);
+	post_merged(&q, "3", "anna", "old"); /* once more */
+	pump();
+	assert_int_equal(q.events[0].status, EVENT_DUPLICATE);
+	post_merged(&r, "4", "anna", "nobody");
+	pump();
+	assert_int_equal(r.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(mem_tables(store)->n_customers, 2);
+	assert_int_equal(mem_tables(store)->n_events, 4);
+	assert_int_equal(post_one("5", IDENTITY_ID, "nobody"), anna);
+}
+
+/* The same key with other content is a conflict, and does nothing. */
+static void test_a_conflict_joins_nothing(void **state)
+{
+	int64_t old = post_one("1", IDENTITY_ID, "old");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_one("2", IDENTITY_ID, "anna");
+	post_merged(&p, "1", "anna", "old");
+	p.events[0].hash[0] = 9; /* before anything is asked */
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_CONFLICT);
+	assert_int_equal(card_of(old)->merged_into, 0);
+}
+
+static void test_a_busy_card_holds_only_his_events(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	mem_hold(store, browser, true);
+	post_also(post_as(&p, "3", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "4", IDENTITY_ID, "anna"); /* behind it */
+	post_as(&p, "5", IDENTITY_ID, "boris");
+	post_send(&p);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.events[0].status, EVENT_NEW);
+	assert_int_equal(p.events[1].status, EVENT_NEW);
+	assert_int_equal(p.events[2].status, EVENT_ACCEPTED);
+	mem_hold(store, browser, false);
+	assert_true(flow_next_us(flow) <= now_us + 10000);
+	now_us += 10000;
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_true(p.events[0].seq < p.events[1].seq);
+	assert_int_equal(card_of(browser)->merged_into, anna);
+}
+
+static void test_held_events_can_be_late(void **state)
+{
+	int64_t browser;
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "anna");
+	browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	mem_hold(store, browser, true);
+	post_also(post_as(&p, "3", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	pump();
+	now_us += 2000000;
+	pump();
+	assert_int_equal(p.late, 1);
+	assert_int_equal(p.done, 1);
+	assert_int_equal(post_one("4", IDENTITY_ID, "anna") != browser, 1);
+	assert_true(flow_is_idle(flow));
+}
+
+/* P1: a commit of a join whose answer was lost is found again, or done again. */
+static void test_a_lost_join_is_repeated_harmlessly(void **state)
+{
+	static const enum store_end ends[] = { STORE_LOST, STORE_LOST, STORE_AGAIN };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		char id[4][8], anna[8], x[8];
+		struct post p = { .done = 0 };
+		int64_t strong, weak;
+
+		for (int k = 0; k < 4; k++)
+			snprintf(id[k], sizeof id[k], "%d-%d", i, k);
+		snprintf(anna, sizeof anna, "anna%d", i);
+		snprintf(x, sizeof x, "x%d", i);
+		strong = post_one(id[0], IDENTITY_ID, anna);
+		weak = post_one(id[1], IDENTITY_ANONYMOUS, x);
+		post_also(post_as(&p, id[2], IDENTITY_ID, anna), IDENTITY_ANONYMOUS, x);
+		mem_fail_next(store, MEM_SAVE, ends[i], i == 0);
+		post_send(&p);
+		pump();
+		now_us += 200000;
+		pump();
+		assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+		assert_int_equal(card_of(weak)->merged_into, strong);
+		assert_int_equal(card_of(weak)->identity_version, 1);
+	}
+	assert_int_equal(mem_tables(store)->n_events, 9);
+}
+
+/* What the database will not join goes on without; customer.merged is about nothing else. */
+static void test_a_refused_join_costs_only_the_culprit(void **state)
+{
+	int64_t browser;
+	struct post p = { .done = 0 }, q = { .done = 0 };
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "anna");
+	browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	post_one("3", IDENTITY_ID, "old");
+	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	mem_fail_next(store, MEM_SAVE, STORE_REFUSED, false);
+	post_send(&p);
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(card_of(browser)->merged_into, 0);
+	mem_fail_next(store, MEM_SAVE, STORE_REFUSED, false);
+	post_merged(&q, "5", "anna", "old");
+	pump();
+	assert_int_equal(q.events[0].status, EVENT_QUARANTINED);
+	assert_int_equal(mem_tables(store)->n_aside, 1);
+}
+
+/* P4: what waits for the browser's card is judged before the event that joins it. */
+static void test_a_join_keeps_the_order(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	mem_hold(store, browser, true);
+	post_as(&p, "3", IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "5", IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "6", IDENTITY_ID, "anna");
+	post_send(&p);
+	pump();
+	mem_hold(store, browser, false);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(p.events[i].status, EVENT_ACCEPTED);
+		assert_true(i == 0 || p.events[i - 1].seq < p.events[i].seq);
+	}
+	all_events_are_of(anna);
+}
+
+/* Our own number of a card that was taken over leads to the other one; a wrong one to nobody. */
+static void test_numbers_lead_through_tombstones(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"), old = post_one("2", IDENTITY_ID, "old");
+	struct post p = { .done = 0 }, q = { .done = 0 };
+	char number[24];
+
+	(void)state;
+	post_merged(&p, "3", "anna", "old");
+	pump();
+	snprintf(number, sizeof number, "%lld", (long long)old);
+	assert_int_equal(post_one("4", IDENTITY_CUSTOMER, number), anna);
+	post_as(&q, "5", IDENTITY_CUSTOMER, "4711");
+	post_send(&q);
+	pump();
+	assert_int_equal(q.events[0].status, EVENT_QUARANTINED);
+}
+
 #define FLOW_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -564,6 +894,17 @@ int main(void)
 		FLOW_TEST(test_inbox_rows_are_judged_when_due),
 		FLOW_TEST(test_clocks_that_disagree_pause_due_work),
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
+		FLOW_TEST(test_a_browser_that_becomes_known_is_taken_over),
+		FLOW_TEST(test_orders_and_browsers_find_their_customer),
+		FLOW_TEST(test_two_known_people_stay_two),
+		FLOW_TEST(test_customer_merged_joins_two_known_people),
+		FLOW_TEST(test_a_conflict_joins_nothing),
+		FLOW_TEST(test_a_busy_card_holds_only_his_events),
+		FLOW_TEST(test_held_events_can_be_late),
+		FLOW_TEST(test_a_lost_join_is_repeated_harmlessly),
+		FLOW_TEST(test_a_refused_join_costs_only_the_culprit),
+		FLOW_TEST(test_a_join_keeps_the_order),
+		FLOW_TEST(test_numbers_lead_through_tombstones),
 	};
 
 	return cmocka_run_group_tests_name("flow", tests, NULL, NULL);
