@@ -447,17 +447,30 @@ static const char *const script_forbidden[] = { "os", "io", "debug", "load", "lo
 	"setmetatable", "getmetatable", "rawget", "rawset", "rawequal", "rawlen", "package",
 	"print", "warn", "_G", NULL };
 
+/* Calls of the rule language that a later version will have. */
+static const char *const script_later[] = { "chance", "change_order", "coupon", "dial", "document",
+	"in_segment", "messenger", "push", "sms", "webhook", NULL };
+
+static bool script_is_among(const char *const *names, const char *name)
+{
+	while (*names && strcmp(*names, name) != 0)
+		names++;
+	return *names != NULL;
+}
+
 /* Pushes what is wrong with a name that is not in the table at names, with the likely right one. */
 static void script_push_unknown(lua_State *L, int names, const char *name)
 {
 	struct suggest s;
-	size_t i;
 
-	for (i = 0; script_forbidden[i]; i++)
-		if (strcmp(script_forbidden[i], name) == 0) {
-			lua_pushfstring(L, "\"%s\" is not available in rules", name);
-			return;
-		}
+	if (script_is_among(script_forbidden, name)) {
+		lua_pushfstring(L, "\"%s\" is not available in rules", name);
+		return;
+	}
+	if (script_is_among(script_later, name)) {
+		lua_pushfstring(L, "\"%s\" is not available in this version", name);
+		return;
+	}
 	suggest_init(&s, name);
 	for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1))
 		if (lua_type(L, -2) == LUA_TSTRING)

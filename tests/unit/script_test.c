@@ -236,6 +236,8 @@ static void loads_and_freezes(void **state)
 			"t.lua:3: unknown name \"tostrin\"; did you mean \"tostring\"?" },
 		{ "return function() return function()\n return os.time() end end",
 			"t.lua:2: \"os\" is not available in rules" },
+		{ "return function() sms { text = 'x' } end",
+			"t.lua:1: \"sms\" is not available in this version" },
 		{ "return function() tostring = 1 end",
 			"t.lua:1: could not set the global \"tostring\"; write \"local tostring\"" },
 		{ "return function() local _ENV = { z = 1 } return function() return z end end",
