@@ -226,19 +226,24 @@ static void wait_end_span(struct wait_call *w)
 /* wait(handle): until it is over, or at its own end. */
 static void wait_end_handles(lua_State *L, struct wait_call *w)
 {
-	const struct what_term *only = w->plan.what.terms;
-
 	if (!wait_is_for_handles_only(w))
 		luaL_error(L, "wait: say how long: wait(\"1d\", ...)");
 	for (size_t i = 0; i < w->n_handles; i++)
 		if (w->handles[i].end_us > w->plan.until_us)
 			w->plan.until_us = w->handles[i].end_us;
-	if (w->plan.what.n == 1 && !only->outcome.n) {
-		w->plan.end_outcome =
-			only->object == WHAT_MESSAGE ? SPAN("failed") : SPAN("overdue");
-		w->plan.end_object = only->object;
-		w->plan.end_id = only->id;
-	}
+}
+
+/* wait(handle) alone always has an answer: the outcome that it ended with, or ends with by itself. */
+static void wait_end_bare(struct wait_call *w)
+{
+	const struct what_term *only = w->plan.what.terms;
+
+	if (w->has_span || w->plan.until_us != TIME_NONE || w->plan.what.n != 1 ||
+		only->kind != WHAT_OUTCOME || only->outcome.n)
+		return;
+	w->plan.end_outcome = only->object == WHAT_MESSAGE ? SPAN("failed") : SPAN("overdue");
+	w->plan.end_object = only->object;
+	w->plan.end_id = only->id;
 }
 
 /* Fills the plan, and the answer when there is one already. */
@@ -247,6 +252,7 @@ static void wait_plan_now(lua_State *L, struct wait_call *w)
 	bool ask = false;
 
 	wait_take_handles(w);
+	wait_end_bare(w);
 	for (size_t i = 0; i < w->n_handles; i++) {
 		if (w->handles[i].state == HANDLE_REFUSED && !w->answer.p)
 			wait_answer_refused(w, &w->handles[i]);
@@ -261,7 +267,7 @@ static void wait_plan_now(lua_State *L, struct wait_call *w)
 	else if (w->plan.until_us == TIME_NONE)
 		wait_end_handles(L, w);
 	if (w->plan.until_us != TIME_NONE && w->plan.until_us <= wait_now(w->e))
-		w->answer = SPAN("null");
+		w->answer = waits_timer_answer(&w->plan, wait_now(w->e), eval_arena(w->e));
 }
 
 /* The text passes the wait: pushes what it was answered. */

@@ -274,16 +274,28 @@ void eval_enter_part(struct eval *e)
 	bind_time_set_zone(e->desk->sitting->judge->script, e->zone);
 }
 
+/* Functions that C calls back can not be left, whether there is a reason today or not. */
+static void eval_check_stoppable(lua_State *L)
+{
+	if (!lua_isyieldable(L))
+		luaL_error(L,
+			"a function that is given to table.sort or string.gsub can neither wait nor "
+			"ask: do it before");
+}
+
 void eval_stop(lua_State *L, struct eval *e, enum eval_stop why)
 {
+	eval_check_stoppable(L);
 	e->stop = why;
 	lua_yield(L, 0);
 }
 
 const struct query *eval_ask(lua_State *L, struct eval *e, const struct query *q)
 {
-	const struct query *answered = ask_answered(e->desk, q);
+	const struct query *answered;
 
+	eval_check_stoppable(L);
+	answered = ask_answered(e->desk, q);
 	if (!answered)
 		eval_stop(L, e, EVAL_ASK);
 	return answered;
