@@ -318,22 +318,24 @@ static void rule_test_add(lua_State *L, struct span s)
 	lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
 }
 
-/* Adds a member of every verdict on the rule, of all events in their order. */
+/* Adds a member of every verdict on the rule, of all events in their order.  only: with this word; NULL: any. */
 static void rule_test_add_verdicts(
-	lua_State *L, struct rule_test *t, const char *rule, const char *member)
+	lua_State *L, struct rule_test *t, const char *rule, const char *only, const char *member)
 {
 	const struct mem_tables *m = rig_tables(t->rig);
 	struct arena *a = rig_arena(t->rig);
 	struct json_iter it;
-	struct span verdict, of, value;
+	struct span verdict, value;
 
 	for (size_t i = 0; i < m->n_events; i++) {
 		if (!m->events[i]->verdicts.n)
 			continue;
 		json_iter_init(&it, m->events[i]->verdicts);
 		while (json_next(&it, NULL, &verdict))
-			if (json_get(verdict, SPAN("rule"), &of) &&
-				json_text_is(of, span_of(rule)) &&
+			if (json_get(verdict, SPAN("rule"), &value) &&
+				json_text_is(value, span_of(rule)) &&
+				(!only || (json_get(verdict, SPAN("v"), &value) &&
+						  json_text_is(value, span_of(only)))) &&
 				json_get(verdict, span_of(member), &value))
 				rule_test_add(L, json_text(value, a));
 	}
@@ -347,7 +349,7 @@ static int l_test_verdicts(lua_State *L)
 
 	rig_flush(t->rig);
 	lua_newtable(L);
-	rule_test_add_verdicts(L, t, rule, "v");
+	rule_test_add_verdicts(L, t, rule, NULL, "v");
 	return 1;
 }
 
@@ -375,7 +377,7 @@ static int l_test_errors(lua_State *L)
 
 	rig_flush(t->rig);
 	lua_newtable(L);
-	rule_test_add_verdicts(L, t, rule, "error");
+	rule_test_add_verdicts(L, t, rule, "error", "error");
 	for (size_t i = 0; i < m->n_chains; i++)
 		if (span_is(m->chains[i]->rule, rule) &&
 			(m->chains[i]->state == CHAIN_FAILED || m->chains[i]->state == CHAIN_STUCK))

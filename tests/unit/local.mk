@@ -153,3 +153,8 @@ check_PROGRAMS += tests/unit/timeline_test
 tests_unit_timeline_test_SOURCES = tests/unit/timeline_test.c
 TESTS += tests/unit/timeline_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/rule_test_test
+tests_unit_rule_test_test_SOURCES = tests/unit/rule_test_test.c
+TESTS += tests/unit/rule_test_test
+endif

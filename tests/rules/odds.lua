@@ -1,0 +1,108 @@
+-- Where waits may stand, and corners of the other calls.
+
+rule "odd-loops" {
+  about = "A wait inside of loops over tables, lists and patterns, and below functions",
+  on    = "odd.loops",
+  run = function(event)
+    for k, v in pairs { b = 1, a = 2, c = 3 } do wait "1m"; note(k .. v) end
+    for i, word in ipairs(event.list) do wait "1m"; note(i .. word) end
+    for letter in ("x y"):gmatch "%a" do wait "1m"; note(letter) end
+    local function deep(n)
+      if n == 0 then wait "1m"; return 0 end
+      return 1 + deep(n - 1)
+    end
+    note("deep " .. deep(50))
+    local n = 0
+    local function more() n = n + 1 end
+    more(); wait "1m"; more()
+    note("n " .. n)
+  end,
+}
+
+rule "odd-sort" {
+  about = "Not inside of functions that are called back",
+  on    = "odd.sort",
+  run = function(event)
+    table.sort({ 3, 1, 2 }, function(a, b)
+      if event.asks then count "odd.sort" else wait "1m" end
+      return a < b
+    end)
+  end,
+}
+
+rule "odd-expired" {
+  about = "A message that expires before it goes out",
+  on    = "odd.expired",
+  class = "transactional",
+  run = function()
+    local m = email { template = "plain", at = "1h", expires = "0s" }
+    note(wait("1d", m.clicked) and "clicked" or "nil at " .. now():format "%H:%M")
+    note(wait(m).outcome .. " " .. wait("1h", m.failed).code)
+    note(wait(email { template = "plain", expires = "0s" }).outcome)
+  end,
+}
+
+rule "odd-mixed" {
+  about = "A message or an event: time runs from the hand-over, the event counts from the call on",
+  on    = "odd.mixed",
+  class = "transactional",
+  run = function()
+    local m = email { template = "plain", at = "1h" }
+    local e = wait("2h", { m.clicked, "odd.other" })
+    note(e and e.meta.type or "nil at " .. now():format "%H:%M")
+  end,
+}
+
+rule "odd-taken" {
+  on  = "odd.taken",
+  run = function()
+    local k = task { title = "Take it", deadline = "1h" }
+    local e = wait("30m", k.taken)
+    note(e and "taken by " .. e.manager or "nobody")
+    note(wait(k).outcome)
+  end,
+}
+
+rule "odd-error" {
+  about = "A restart that fails leaves the old chain alone",
+  on    = "odd.error",
+  mode  = "restart",
+  run = function(event)
+    if event.bad then error "bad" end
+    wait "1h"
+    note "survived"
+  end,
+}
+
+rule "odd-queue" {
+  on       = "odd.queue",
+  mode     = "queued",
+  cooldown = "30m",
+  run = function(event)
+    wait "1h"
+    note("queue " .. event.n)
+  end,
+}
+
+rule "odd-question" {
+  about = "What another chain emits in answer wakes it",
+  on    = "odd.question",
+  run = function()
+    emit("odd.asked", { n = 1 })
+    local e = wait("1h", "odd.answer")
+    note(e and "answer " .. e.n or "no answer")
+  end,
+}
+
+rule "odd-answer" {
+  on  = "odd.asked",
+  run = function(event) emit("odd.answer", { n = event.n + 1 }) end,
+}
+
+rule "odd-parcel" {
+  on  = "odd.parcel",
+  run = function()
+    local e = wait("1d", "parcel.moved")
+    note(e and e.place or "nothing")
+  end,
+}
