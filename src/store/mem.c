@@ -48,6 +48,8 @@ struct mem {
 	int64_t *lasts_customer;
 	size_t n_lasts, cap_lasts, cap_lasts_customer;
 	struct rule_set set;
+	struct rule_text *texts; /* of all sets that ever were: chains are pinned to them */
+	size_t n_texts, cap_texts;
 	int64_t switches_version;
 	struct span *suspended;
 	size_t n_suspended, cap_suspended;
@@ -709,10 +711,10 @@ static void mem_answer_orders(struct mem *m, struct batch *b, struct query *q)
 
 static void mem_answer_text(struct mem *m, struct batch *b, struct query *q)
 {
-	for (size_t i = 0; i < m->set.n_texts; i++)
-		if (span_is(q->hash, m->set.texts[i].hash)) {
-			q->text = mem_text(&b->arena, m->set.texts[i].bundle);
-			q->level = m->set.texts[i].level;
+	for (size_t i = 0; i < m->n_texts; i++)
+		if (span_is(q->hash, m->texts[i].hash)) {
+			q->text = mem_text(&b->arena, m->texts[i].bundle);
+			q->level = m->texts[i].level;
 		}
 }
 
@@ -1088,6 +1090,8 @@ static void mem_set_write(struct store *s, int lane, struct rule_set *set, struc
 	(void)host;
 	set->id = m->set.id + 1;
 	mem_copy_set(&m->arena, &m->set, set);
+	for (size_t i = 0; i < m->set.n_texts; i++)
+		MEM_PUSH(m, m->texts, m->n_texts, m->cap_texts) = m->set.texts[i];
 	mem_answer(m, lane, STORE_OK, NULL, done, arg);
 }
 
