@@ -172,20 +172,32 @@ static void rig_set_written(void *arg, enum store_end end, const struct err *err
 	(void)err;
 }
 
+static void rig_set_write(struct rig *r, const struct rule_set *set)
+{
+	struct rule_set own = *set;
+
+	r->store->ops->set_write(
+		r->store, 0, &own, SPAN("test"), SPAN("test"), rig_set_written, NULL);
+	rig_pump(r);
+}
+
 struct rig *rig_open(const struct rig_env *env, const struct rule_set *set)
 {
 	struct rig *r = xcalloc(1, sizeof *r);
-	struct rule_set own = *set;
 
 	r->env = env;
 	r->now_us = RIG_BEGIN_US;
 	r->next_event = 1;
 	r->store = mem_open(RIG_LANES, r->now_us);
 	rig_flow_open(r);
-	r->store->ops->set_write(
-		r->store, 0, &own, SPAN("test"), SPAN("test"), rig_set_written, NULL);
-	rig_pump(r);
+	rig_set_write(r, set);
 	return r;
+}
+
+void rig_reload(struct rig *r, const struct rule_set *set)
+{
+	rig_flush(r);
+	rig_set_write(r, set);
 }
 
 void rig_close(struct rig *r)

@@ -41,6 +41,9 @@ extern const struct shop rig_shop;
 struct rig *rig_open(const struct rig_env *env, const struct rule_set *set);
 void rig_close(struct rig *r);
 
+/* Puts another rule set in place, as a reload does. */
+void rig_reload(struct rig *r, const struct rule_set *set);
+
 struct arena *rig_arena(struct rig *r);
 int64_t rig_now_us(const struct rig *r);
 const struct mem_tables *rig_tables(const struct rig *r);

@@ -154,7 +154,8 @@ tests_unit_timeline_test_SOURCES = tests/unit/timeline_test.c
 TESTS += tests/unit/timeline_test
 endif
 if HAVE_CMOCKA
-check_PROGRAMS += tests/unit/rule_test_test
+check_PROGRAMS += tests/unit/rule_test_test tests/unit/rig_test
+tests_unit_rig_test_SOURCES = tests/unit/rig_test.c
 tests_unit_rule_test_test_SOURCES = tests/unit/rule_test_test.c
-TESTS += tests/unit/rule_test_test
+TESTS += tests/unit/rule_test_test tests/unit/rig_test
 endif
