@@ -10,6 +10,7 @@
 #include "base/duration.h"
 #include "base/json.h"
 #include "base/suggest.h"
+#include "base/tz.h"
 #include "engine/arbiter.h"
 #include "engine/args.h"
 #include "engine/binds.h"
@@ -465,6 +466,9 @@ static void act_set_field(lua_State *L, struct eval *e, int rest)
 	} else if (act_settable(key, &field)) {
 		if (lua_type(L, -1) != LUA_TSTRING)
 			luaL_error(L, "set: field \"%s\" must be text", key);
+		if (field == CARD_TZ && !tz_get(lua_tostring(L, -1)))
+			luaL_error(L, "set: \"%s\" is no time zone; write \"Europe/Berlin\"",
+				lua_tostring(L, -1));
 		act_set_text(e, field, eval_text(L, e, lua_gettop(L)));
 	} else if (act_is_read_only(key)) {
 		luaL_error(L, "set: field \"%s\" can not be set by a rule", key);

@@ -106,3 +106,16 @@ rule "odd-parcel" {
     note(e and e.place or "nothing")
   end,
 }
+
+rule "odd-zone" {
+  about = "The zone of the customer counts from the moment when it is set",
+  on    = "odd.zone",
+  mode  = "parallel",
+  run = function(event)
+    note(now():format "%H:%M")
+    set { tz = event.zone }
+    note(now():format "%H:%M")
+    wait "1m"
+    note(now():format "%H:%M")
+  end,
+}

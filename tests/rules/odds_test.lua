@@ -86,3 +86,18 @@ test "a parcel that is known names its customer" (function(t)
   t:event("parcel.moved", { tracking_number = "TR1", place = "Berlin" })
   t:same(t:notes(), { "Berlin" })
 end)
+
+test "another zone" (function(t)
+  local anna = t:customer { timezone = "Europe/Berlin" }
+  anna:event("odd.zone", { zone = "Asia/Tokyo" })
+  t:advance "1m"
+  t:same(t:notes(), { "11:00", "19:00", "19:01" })
+  t:same(anna:card().tz, "Asia/Tokyo")
+end)
+
+test "a zone that is none" (function(t)
+  local anna = t:customer { timezone = "Europe/Berlin" }
+  anna:event("odd.zone", { zone = "Mars/Base" })
+  t:same(t:notes(), {})
+  t:same(t:errors "odd-zone", { 'odds.lua:116: set: "Mars/Base" is no time zone; write "Europe/Berlin"' })
+end)
