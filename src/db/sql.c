@@ -823,7 +823,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"where state = 'in_doubt' order by id limit 1000",
 		SQL_TOOL, false },
 	[SQL_DOUBT_HOLDER] = { "doubt_holder", "i",
-		"select customer from message where id = $1 and state = 'in_doubt'", SQL_TOOL, false },
+		"select customer from message where id = $1 and state = 'in_doubt'", SQL_TOOL,
+		false },
 	/* the customer is locked: $3 the state, $4 what the chain hears, if anything */
 	[SQL_DOUBT_RESOLVE] = { "doubt_resolve", "iiss",
 		"with u as (update message set state = $3, code = case when $3 = 'failed' then 'in_doubt' end, "
