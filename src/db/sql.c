@@ -178,7 +178,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"(select from identity s where s.customer = c.id and s.kind not in (4, 5, 6)) "
 		"from unnest($1::text[], $2::int[], $3::text[]) with ordinality u(base, kind, value, n) "
 		"join identity i on i.value = u.value and i.kind = u.kind::smallint and i.base = u.base "
-		"join customer c on c.id = i.customer",
+		"join customer t on t.id = i.customer join customer c on c.id = "
+		"case t.merged_into when 0 then t.id else living_card(t.merged_into) end",
 		SQL_LANE, false },
 	/* our own numbers; a card that was taken over leads to the one that took it */
 	[SQL_IDENTITY_FIND_NUMBER] = { "identity_find_number", "SI",
@@ -190,14 +191,17 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select n, id, identity_version, false from r where merged_into = 0",
 		SQL_LANE, false },
 	/* who loses the race for an identity makes no card; he finds it with the next find */
-	[SQL_IDENTITY_MAKE] = { "identity_make", "SNS",
-		"with won as (insert into identity (base, kind, value, customer) "
-		"select base, kind::smallint, value, nextval('customer_no') "
-		"from unnest($1::text[], $2::int[], $3::text[]) u(base, kind, value) "
+	[SQL_IDENTITY_MAKE] = { "identity_make", "SNSI",
+		"with u as (select base, kind::smallint, value, "
+		"case card when 0 then nextval('customer_no') else card end as card, card = 0 as fresh "
+		"from unnest($1::text[], $2::int[], $3::text[], $4::bigint[]) u(base, kind, value, card)), "
+		"won as (insert into identity (base, kind, value, customer) "
+		"select base, kind, value, card from u "
 		"on conflict do nothing returning base, kind, value, customer), "
 		"made as (insert into customer (id, base, hidden, email, phone, created_at, last_seen_at) "
 		"select customer, base, kind = 7, case kind when 2 then value end, "
-		"case kind when 3 then value end, clock_timestamp(), clock_timestamp() from won) "
+		"case kind when 3 then value end, clock_timestamp(), clock_timestamp() from won "
+		"where customer in (select card from u where fresh)) "
 		"select base, kind::int, value, customer from won",
 		SQL_LANE, false },
 

@@ -75,7 +75,7 @@ struct flow_lane {
 	/* LANE_ASK, LANE_MAKE: what is asked, sorted, and for whom cards are made; by one lane at a time */
 	struct arena ask_arena;
 	struct store_identity *ask, *make;
-	size_t n_ask, n_make;
+	size_t n_ask, n_make, n_most;
 	struct shop_event_list asked;
 	/* LANE_JOIN...: the pairs of this round; what an earlier one of the same asking came to */
 	struct flow_pair *pairs;

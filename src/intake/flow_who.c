@@ -4,10 +4,11 @@
  * committed before any card is locked.  Later events that share an identity with one that waits, wait behind it: so
  * the order of a customer's events is kept while he is being found.  For the same reason one lane asks at a time.
  *
- * Two rounds: LANE_ASK reads all identities of all events; for events of which nothing is known, LANE_MAKE makes a
- * card for the strongest.  The strongest known identity decides.  Those that nobody has are attached by the
- * engine's save, under the customer's lock, and are not put into the cache before they were read again: another
- * engine may have been quicker, and the next event that brings both must find that out (flow_join.c).
+ * LANE_ASK reads all identities of all events; for events of which nothing is known, LANE_MAKE makes a card for the
+ * strongest.  The strongest known identity decides.  Browsers, orders and parcels that nobody has are given to its
+ * card here and now, by LANE_MAKE too: two engines that see an order for the first time must agree whose it is
+ * before either makes its row (whose card loses is joined, flow_join.c).  Strong identities that nobody has are
+ * attached by the engine's save, under the customer's lock.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -131,10 +132,13 @@ static size_t flow_ask_sort(struct store_identity *v, size_t n)
 
 	qsort(v, n, sizeof *v, flow_ask_cmp);
 	for (size_t i = 0; i < n; i++) {
-		if (kept && flow_ask_cmp(&v[kept - 1], &v[i]) == 0)
+		if (kept && flow_ask_cmp(&v[kept - 1], &v[i]) == 0) {
 			v[kept - 1].make |= v[i].make;
-		else
+			if (v[kept - 1].attach == 0)
+				v[kept - 1].attach = v[i].attach;
+		} else {
 			v[kept++] = v[i];
+		}
 	}
 	return kept;
 }
@@ -217,6 +221,7 @@ bool flow_ask(struct flow *f, struct flow_lane *l)
 	arena_reset(&l->ask_arena);
 	l->ask = arena_array(&l->ask_arena, struct store_identity, most);
 	l->n_ask = 0;
+	l->n_most = most;
 	TAILQ_FOREACH (e, &l->asked, link) {
 		for (unsigned i = 0; i < e->n_identity; i++)
 			flow_ask_put(l, e, &e->identity[i], e->n_identity == 1);
@@ -269,25 +274,34 @@ static struct store_identity *flow_ask_first(const struct flow_lane *l, const st
 	return NULL;
 }
 
-/* Makes cards for those of whom nothing is known; false: there are none. */
+/* A card for the strongest identity of an event of which nothing is known, or weak identities for its card. */
+static void flow_make_for(struct flow_lane *l, const struct shop_event *e)
+{
+	const struct store_identity *first = flow_ask_first(l, e);
+
+	for (unsigned i = 0; i < e->n_identity; i++) {
+		struct store_identity *a = flow_ask_find(l, e, &e->identity[i]);
+		bool weak = first != NULL && identity_kind_is_weak(a->kind);
+
+		if (a->customer != 0 || a->kind == IDENTITY_CUSTOMER ||
+			!(weak || (first == NULL && i == 0)))
+			continue;
+		l->make[l->n_make] = *a;
+		l->make[l->n_make].make = l->make[l->n_make].missing = true;
+		l->make[l->n_make++].attach = weak ? first->customer : 0;
+	}
+}
+
+/* Makes what is missing; false: nothing is. */
 static bool flow_make(struct flow_lane *l)
 {
 	struct store *s = l->flow->store;
 	const struct shop_event *e;
-	size_t n = 0;
 
-	TAILQ_FOREACH (e, &l->asked, link)
-		n++;
-	l->make = arena_array(&l->ask_arena, struct store_identity, n);
+	l->make = arena_array(&l->ask_arena, struct store_identity, l->n_most);
 	l->n_make = 0;
-	TAILQ_FOREACH (e, &l->asked, link) {
-		struct store_identity *a = flow_ask_find(l, e, &e->identity[0]);
-
-		if (a->kind == IDENTITY_CUSTOMER || flow_ask_first(l, e) != NULL)
-			continue;
-		a->make = true;
-		l->make[l->n_make++] = *a;
-	}
+	TAILQ_FOREACH (e, &l->asked, link)
+		flow_make_for(l, e);
 	if (l->n_make == 0)
 		return false;
 	l->n_make = flow_ask_sort(l->make, l->n_make);
@@ -310,7 +324,8 @@ static void flow_on_made(void *arg, enum store_end end, const struct err *err)
 
 		*a = l->make[i];
 	}
-	flow_join(l);
+	if (!flow_make(l)) /* for cards that were made just now */
+		flow_join(l);
 }
 
 static void flow_on_asked(void *arg, enum store_end end, const struct err *err)

@@ -349,7 +349,7 @@ static void mem_identify(struct store *s, int lane, struct store_identity *v, si
 
 		v[i].made = c == NULL && v[i].make && v[i].kind != IDENTITY_CUSTOMER;
 		if (v[i].made) {
-			c = mem_customer_make(m, &v[i]);
+			c = v[i].attach ? mem_living(m, v[i].attach) : mem_customer_make(m, &v[i]);
 			mem_identity_add(m, v[i].base, &id, c->id);
 		}
 		v[i].customer = c ? c->id : 0;

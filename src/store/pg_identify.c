@@ -1,10 +1,11 @@
 /* pg_identify.c: identities -> customers.
  *
- *	find -> (all known: done) -> make, committed at once -> (all made: done) -> find again
+ *	find -> (all known: done) -> make or attach, committed at once -> (all made: done) -> find again
  *
  * "insert .. on conflict do nothing returning": who loses a race for an identity makes no card and finds
  * the winner's with the second find, in a statement that begins after the winner's commit.  An identity
- * is never held together with a card.
+ * is never held together with a card.  So an identity may be given to a card that is joined with another at this
+ * moment: what leads to a tombstone leads to the living card.
  */
 #include "store/pg_int.h"
 
@@ -40,9 +41,11 @@ static void identify_on_made(void *arg, unsigned tag, const struct db_rows *rows
 			!span_eq(v->value, db_rows_text(rows, i, 2)) ||
 			!span_eq(v->base, db_rows_text(rows, i, 0)))
 			continue;
+		/* what was given to a card is found again: is it weak, or a tombstone by now? */
 		v->made = true;
 		v->weak = identity_kind_is_weak(v->kind);
-		v->customer = db_rows_i64(rows, i++, 3);
+		v->customer = v->attach == 0 ? db_rows_i64(rows, i, 3) : 0;
+		i++;
 	}
 }
 
@@ -72,6 +75,8 @@ static void identify_bind(struct pg_lane *l, enum sql_id sql)
 		bind_key(&l->bind, 0, v->base);
 		bind_int(&l->bind, 1, (int)v->kind);
 		bind_key(&l->bind, 2, v->value);
+		if (sql == SQL_IDENTITY_MAKE)
+			bind_i64(&l->bind, 3, v->attach);
 	}
 }
 
@@ -140,6 +145,7 @@ void pg_identify(struct store *s, int lane, struct store_identity *v, size_t n, 
 	store_done_fn *done, void *arg)
 {
 	struct pg_lane *l = pg_lane_of(s, lane);
+	bool all_missing = n > 0;
 
 	pg_call(l, a, done, arg);
 	l->ids = v;
@@ -152,5 +158,12 @@ void pg_identify(struct store *s, int lane, struct store_identity *v, size_t n, 
 		v[i].made = v[i].weak = false;
 	}
 	identify_collect(l);
-	identify_find(l);
+	for (size_t i = 0; i < n && all_missing; i++)
+		all_missing = v[i].missing;
+	if (all_missing) {
+		l->round = 1;
+		identify_make(l);
+	} else {
+		identify_find(l);
+	}
 }

@@ -76,11 +76,12 @@ struct save_identity {
 static int save_identity_cmp(const void *x, const void *y)
 {
 	const struct save_identity *a = x, *b = y;
-	int c = span_cmp(a->identity->value, b->identity->value);
+	int c = span_cmp(a->visit->card->base, b->visit->card->base);
 
+	/* the order of pg_identify: each may wait for the other's keys */
 	if (c == 0)
 		c = (int)a->identity->kind - (int)b->identity->kind;
-	return c != 0 ? c : span_cmp(a->visit->card->base, b->visit->card->base);
+	return c != 0 ? c : span_cmp(a->identity->value, b->identity->value);
 }
 
 static void save_identities(struct pg_lane *l, struct bind *b)

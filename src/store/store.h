@@ -35,7 +35,9 @@ struct store_identity {
 	struct span base;
 	enum identity_kind kind;
 	struct span value;
-	bool make; /* not known: make a card for it */
+	bool make;      /* not known: make a card for it */
+	int64_t attach; /* 0, or with `make`: do not make a card but give it to this one */
+	bool missing; /* with `make`: nobody had it a moment ago, it need not be looked for first */
 	/* answer */
 	int64_t customer;         /* 0: unknown (and not made) */
 	int64_t identity_version; /* of that card */

@@ -602,6 +602,37 @@ static void test_identify_tells_weak_cards(void **state)
 	assert_true(v[2].weak);
 }
 
+/* A key that nobody has is given to a card; one that somebody has stays where it is. */
+static void test_identify_gives_keys_to_cards(void **state)
+{
+	int64_t one = cases_customer(d, "one@give"), two = cases_customer(d, "two@give");
+	struct store_identity v[] = {
+		{ .base = SPAN("base"),
+			.kind = IDENTITY_ANONYMOUS,
+			.value = SPAN("give-new"),
+			.make = true,
+			.missing = true },
+		{ .base = SPAN("base"),
+			.kind = IDENTITY_ORDER,
+			.value = SPAN("north/give"),
+			.make = true,
+			.missing = true,
+			.attach = one },
+	};
+	int64_t fresh;
+
+	(void)state;
+	assert_int_equal(identify(0, v, 2), STORE_OK);
+	fresh = v[0].customer;
+	assert_true(fresh > 0 && fresh != one && v[0].weak);
+	assert_int_equal(v[1].customer, one);
+	assert_false(v[1].weak);
+	v[0].attach = v[1].attach = two;
+	assert_int_equal(identify(0, v, 2), STORE_OK);
+	assert_int_equal(v[0].customer, fresh);
+	assert_int_equal(v[1].customer, one);
+}
+
 /* Two cards, locked and loaded; visits[0] is the older one. */
 static struct batch *load_two(int64_t one, int64_t two)
 {
@@ -1290,6 +1321,7 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_a_key_written_meanwhile_means_again),
 		cmocka_unit_test(test_identities_are_attached),
 		cmocka_unit_test(test_identify_tells_weak_cards),
+		cmocka_unit_test(test_identify_gives_keys_to_cards),
 		cmocka_unit_test(test_a_joined_card_loses_everything),
 		cmocka_unit_test(test_an_abandoned_join_leaves_both),
 		cmocka_unit_test(test_chain_changes_and_ends),

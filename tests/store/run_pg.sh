@@ -6,6 +6,6 @@ python=/usr/bin/python3
 [ -x "$python" ] || python=$(command -v python3) || exit 77
 NUDGED_SQL_DIR=$(cd "$srcdir/sql" && pwd) || exit 1
 export NUDGED_SQL_DIR
-for program in ${*:-tests/store/conn_test tests/store/pg_test}; do
+for program in ${*:-tests/store/conn_test tests/store/pg_test tests/store/join_race}; do
 	"$python" -B "$srcdir/tests/system/cluster.py" "./$program" || exit $?
 done
