@@ -452,5 +452,6 @@ void flow_close(struct flow *f)
 	map_fini(&f->pending_keys);
 	who_free(f->who);
 	map_fini(&f->held_keys);
+	map_fini(&f->lost_joins);
 	free(f);
 }

@@ -82,7 +82,6 @@ struct flow_lane {
 	size_t n_pairs;
 	struct map busy;       /* customers that could not be had now */
 	struct map unjoinable; /* events that go on without: duplicates, or the join was refused */
-	bool join_one;         /* joins were refused: one at a time */
 	/* LANE_SET, LANE_SWITCHES, LANE_STRIKE */
 	struct arena set_arena;
 	struct rule_set set;
@@ -109,6 +108,8 @@ struct flow {
 	struct map held_keys;      /* identities of events in FLOW_HELD -> count */
 	int64_t held_until_us;     /* boot clock */
 	bool asking;               /* a lane is finding customers or joining cards */
+	struct map lost_joins;     /* cards whose joining was lost -> how often */
+	bool join_one;             /* joins were refused or lost: one at a time */
 	int64_t ask_not_before_us; /* boot clock: the last asking failed */
 	struct map pending_keys;   /* identities of events in FLOW_UNKNOWN or FLOW_ASKED -> count */
 	struct map customers;      /* id -> struct flow_customer */

@@ -23,7 +23,7 @@
 
 #include <string.h>
 
-enum { FLOW_PAIRS_MOST = 50 };
+enum { FLOW_PAIRS_MOST = 50, FLOW_LOST_MOST = 3 };
 
 static struct who_card join_card(const struct store_identity *a)
 {
@@ -110,22 +110,48 @@ static bool join_is_in_batch(struct flow_lane *l, int64_t customer)
 	return true;
 }
 
+/* The database will not have this join: the event goes on without, unless it was about nothing else. */
+static void join_refused(struct flow_lane *l, struct shop_event *e, const char *why)
+{
+	struct flow *f = l->flow;
+
+	log_error(&l->lc, "could not join two cards because of event \"%.*s\": %s", SPAN_ARG(e->id),
+		why);
+	if (!e->previous.value.n) {
+		map_put(&l->unjoinable, MAP_KEY(e), l);
+		return;
+	}
+	TAILQ_REMOVE(&l->asked, e, link);
+	flow_unask(f, e);
+	e->status = EVENT_QUARANTINED;
+	e->reason = "the database refused to join the cards; the daemon's log has the reason";
+	flow_place(f, e, FLOW_ASIDE);
+}
+
+/* A join that takes longer than a statement may is lost again and again. */
+static bool join_is_hopeless(const struct flow_lane *l, const struct flow_pair *p)
+{
+	return (uintptr_t)map_get(&l->flow->lost_joins, MAP_KEY(p->gone.customer)) >=
+	       FLOW_LOST_MOST;
+}
+
 static void join_collect(struct flow_lane *l)
 {
-	size_t most = l->join_one ? 1 : FLOW_PAIRS_MOST;
+	size_t most = l->flow->join_one ? 1 : FLOW_PAIRS_MOST;
+	struct shop_event *e, *next;
 	struct flow_pair pair;
-	struct shop_event *e;
 
 	l->n_pairs = 0;
 	l->pairs = arena_array(&l->ask_arena, struct flow_pair, most);
-	TAILQ_FOREACH (e, &l->asked, link) {
-		if (l->n_pairs == most)
-			return;
-		if (!flow_pair_of(l, e, false, &pair) ||
-			join_is_in_batch(l, pair.living.customer) ||
-			join_is_in_batch(l, pair.gone.customer))
+	for (e = TAILQ_FIRST(&l->asked); e != NULL && l->n_pairs < most; e = next) {
+		next = TAILQ_NEXT(e, link);
+		if (!flow_pair_of(l, e, false, &pair))
 			continue;
-		l->pairs[l->n_pairs++] = pair;
+		if (join_is_hopeless(l, &pair))
+			join_refused(l, e, "it was begun several times and never came to an end");
+		else if (!join_is_in_batch(l, pair.living.customer) &&
+			 !join_is_in_batch(l, pair.gone.customer))
+			l->pairs[l->n_pairs++] = pair;
 	}
 }
 
@@ -275,22 +301,18 @@ static void join_rewrite(struct flow_lane *l, const struct flow_pair *p)
 	}
 }
 
-/* The database will not have this join: the event goes on without, unless it was about nothing else. */
-static void join_refused(struct flow_lane *l, struct shop_event *e, const struct err *err)
+/* Counts the joins of a commit whose outcome is unknown; next time each has one of its own. */
+static void join_note_lost(struct flow_lane *l)
 {
-	struct flow *f = l->flow;
+	struct map *lost = &l->flow->lost_joins;
 
-	log_error(&l->lc, "could not join two cards because of event \"%.*s\": %s", SPAN_ARG(e->id),
-		err->text);
-	if (!e->previous.value.n) {
-		map_put(&l->unjoinable, MAP_KEY(e), l);
-		return;
+	for (size_t i = 0; i < l->n_pairs; i++) {
+		struct span key = MAP_KEY(l->pairs[i].gone.customer);
+
+		if (l->pairs[i].joined)
+			map_put(lost, key, (void *)((uintptr_t)map_get(lost, key) + 1));
 	}
-	TAILQ_REMOVE(&l->asked, e, link);
-	flow_unask(f, e);
-	e->status = EVENT_QUARANTINED;
-	e->reason = "the database refused to join the cards; the daemon's log has the reason";
-	flow_place(f, e, FLOW_ASIDE);
+	l->flow->join_one = true;
 }
 
 static void join_on_saved(void *arg, enum store_end end, const struct err *err)
@@ -298,6 +320,8 @@ static void join_on_saved(void *arg, enum store_end end, const struct err *err)
 	struct flow_lane *l = arg;
 	struct flow *f = l->flow;
 
+	if (end == STORE_LOST)
+		join_note_lost(l);
 	if (end == STORE_AGAIN || end == STORE_LOST) {
 		join_fail(l, end, err);
 		return;
@@ -310,6 +334,7 @@ static void join_on_saved(void *arg, enum store_end end, const struct err *err)
 		f->stats.joins++;
 		log_debug(&l->lc, "card %lld took over card %lld", (long long)p->living.customer,
 			(long long)p->gone.customer);
+		map_del(&f->lost_joins, MAP_KEY(p->gone.customer));
 		join_move_queue(f, p);
 		join_rewrite(l, p);
 	}
@@ -317,10 +342,10 @@ static void join_on_saved(void *arg, enum store_end end, const struct err *err)
 	if (end == STORE_REFUSED) {
 		f->stats.retries++;
 		if (l->n_pairs == 1)
-			join_refused(l, l->pairs[0].event, err);
-		l->join_one = true;
+			join_refused(l, l->pairs[0].event, err->text);
+		l->flow->join_one = true;
 	} else {
-		l->join_one = false;
+		l->flow->join_one = false;
 	}
 	flow_join(l);
 }

@@ -829,6 +829,32 @@ static void test_a_refused_join_costs_only_the_culprit(void **state)
 	assert_int_equal(mem_tables(store)->n_aside, 1);
 }
 
+/* A join that never comes to an end must not keep everybody waiting. */
+static void test_a_join_that_is_always_lost_is_left(void **state)
+{
+	int64_t browser;
+	struct post p = { .done = 0 }, q = { .done = 0 };
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "anna");
+	browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&p, "3", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	for (int i = 0; i < 3; i++, now_us += 200000) {
+		mem_fail_next(store, MEM_SAVE, STORE_LOST, false);
+		pump();
+		assert_int_equal(p.events[0].status, EVENT_NEW);
+	}
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(card_of(browser)->merged_into, 0);
+	post_also(post_as(&q, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_send(&q); /* nor is it tried with every event */
+	pump();
+	assert_int_equal(q.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(card_of(browser)->merged_into, 0);
+}
+
 /* P4: what waits for the browser's card is judged before the event that joins it. */
 static void test_a_join_keeps_the_order(void **state)
 {
@@ -903,6 +929,7 @@ int main(void)
 		FLOW_TEST(test_held_events_can_be_late),
 		FLOW_TEST(test_a_lost_join_is_repeated_harmlessly),
 		FLOW_TEST(test_a_refused_join_costs_only_the_culprit),
+		FLOW_TEST(test_a_join_that_is_always_lost_is_left),
 		FLOW_TEST(test_a_join_keeps_the_order),
 		FLOW_TEST(test_numbers_lead_through_tombstones),
 	};
