@@ -186,7 +186,7 @@ static const char *what_near_noun(struct span noun, char *buf, size_t size)
 	return *buf ? buf : NULL;
 }
 
-static bool what_check_type(struct span type, struct err *err)
+bool what_check_type(struct span type, struct err *err)
 {
 	const char *near, *star = type.n ? memchr(type.p, '*', type.n) : NULL;
 	char text[WHAT_TYPE_BYTES + 1], buf[WHAT_TYPE_BYTES + 1];

@@ -49,6 +49,8 @@ struct what { /* n == 0: nothing, never matches */
  * Everything is copied to the arena.  May raise for memory only. */
 bool what_read(lua_State *L, int idx, bool handles, struct arena *a, struct what *ret,
 	struct err *err) MUST_CHECK;
+/* May the type or pattern stand in a what?  A known one with a slip of the pen may not. */
+bool what_check_type(struct span type, struct err *err) MUST_CHECK;
 /* The first term that the event matches, or -1.  data: checked JSON object.
  * WHAT_OUTCOME matches "message.clicked" with message_id = id. */
 int what_match(const struct what *w, struct span type, struct span data);

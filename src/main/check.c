@@ -31,21 +31,29 @@ static bool check_directories(const struct settings *s, struct check_found *foun
 	       check_directory("templates", s->nudged.templates_dir, err);
 }
 
-/* The first problem is the check's error, which check_main logs. */
+/* The first error is the check's error, which check_main logs. */
 struct check_rules {
 	size_t n;
 };
 
-static void check_rules_problem(void *arg, const struct err *err)
+static void check_rules_problem(void *arg, enum lint_severity severity, const struct err *err)
 {
 	struct check_rules *r = arg;
 
-	if (r->n++ > 0)
-		log_error(
+	switch (severity) {
+	case LINT_WARNING:
+		log_warning(
 			&check_log, "rules: %s%s%s", err->text, *err->hint ? "; " : "", err->hint);
+		break;
+	case LINT_ERROR:
+		if (r->n++ > 0)
+			log_error(&check_log, "rules: %s%s%s", err->text, *err->hint ? "; " : "",
+				err->hint);
+		break;
+	}
 }
 
-/* They load, their templates parse, their own tests pass. */
+/* They load and are linted, their templates parse, their own tests pass. */
 static bool check_rules(const struct settings *s, struct check_found *found, struct err *err)
 {
 	struct check_rules r = { 0 };

@@ -14,14 +14,14 @@
 
 struct ctl_rules {
 	const char *rules_dir, *templates_dir;
-	bool verbose;
+	bool verbose, strict;
 };
 
 /* Where rules and templates are: options, else the configuration, else ./rules and ./templates. */
 static bool ctl_rules_dirs(const struct ctl_env *env, int argc, char **argv, struct ctl_rules *ret)
 {
 	static const struct option options[] = { { "rules", required_argument, NULL, 'r' },
-		{ "templates", required_argument, NULL, 't' },
+		{ "templates", required_argument, NULL, 't' }, { "strict", no_argument, NULL, 's' },
 		{ "verbose", no_argument, NULL, 'v' }, { NULL, 0, NULL, 0 } };
 	int c;
 
@@ -36,16 +36,17 @@ static bool ctl_rules_dirs(const struct ctl_env *env, int argc, char **argv, str
 		switch (c) {
 		case 'r': ret->rules_dir = optarg; break;
 		case 't': ret->templates_dir = optarg; break;
+		case 's': ret->strict = true; break;
 		case 'v': ret->verbose = true; break;
 		default: return false;
 		}
 	return true;
 }
 
-static void ctl_check_problem(void *arg, const struct err *err)
+static void ctl_check_problem(void *arg, enum lint_severity severity, const struct err *err)
 {
 	(void)arg;
-	fprintf(stderr, "%s\n", err->text);
+	fprintf(stderr, "%s: %s\n", lint_severity_name(severity), err->text);
 	if (*err->hint)
 		fprintf(stderr, "  hint: %s\n", err->hint);
 }
@@ -60,14 +61,18 @@ int ctl_check(const struct ctl_env *env, int argc, char **argv)
 	struct err err = { 0 };
 	bool ok;
 
-	if (!ctl_rules_dirs(env, argc, argv, &where) || optind != argc)
+	if (!ctl_rules_dirs(env, argc, argv, &where))
 		return ctl_usage("check");
+	what.strict = where.strict;
+	what.only = argv + optind;
+	what.n_only = (size_t)(argc - optind);
 	what.rules_dir = where.rules_dir;
 	what.templates_dir = where.templates_dir;
 	ok = rule_check(&what, &a, &set, &sum, &err);
 	if (ok)
-		printf("%zu rules in %zu files and %zu templates are right\n", sum.rules, sum.files,
-			sum.templates);
+		printf("%zu rules in %zu files and %zu templates are right, %zu warning%s\n",
+			sum.rules, sum.files, sum.templates, sum.warnings,
+			sum.warnings == 1 ? "" : "s");
 	arena_fini(&a);
 	return ok ? CTL_OK : CTL_FAILED;
 }

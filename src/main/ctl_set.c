@@ -32,10 +32,10 @@ int ctl_migrate(const struct ctl_env *env, int argc, char **argv)
 
 /*** reload ***/
 
-static void ctl_reload_problem(void *arg, const struct err *err)
+static void ctl_reload_problem(void *arg, enum lint_severity severity, const struct err *err)
 {
-	++*(size_t *)arg;
-	fprintf(stderr, "%s\n", err->text);
+	*(size_t *)arg += severity == LINT_ERROR;
+	fprintf(stderr, "%s: %s\n", lint_severity_name(severity), err->text);
 	if (*err->hint)
 		fprintf(stderr, "  hint: %s\n", err->hint);
 }

@@ -14,8 +14,8 @@
 
 /* A row here also needs its paragraph in doc/nudgectl.1. */
 static const struct ctl_command nudgectl_commands[] = {
-	{ "check", "[--rules DIR] [--templates DIR]", "loads and lints rules and templates",
-		CTL_SETTINGS_IF_ANY, ctl_check },
+	{ "check", "[--rules DIR] [--templates DIR] [--strict] [FILE...]",
+		"loads and lints rules and templates", CTL_SETTINGS_IF_ANY, ctl_check },
 	{ "test", "[--rules DIR] [--templates DIR] [FILE...]",
 		"runs the rules' own tests on a virtual clock", CTL_SETTINGS_IF_ANY, ctl_test },
 	{ "render",

@@ -32,7 +32,38 @@ static void rule_check_problem(struct rule_check *c, const struct err *e)
 		*c->err = *e;
 	c->failed = true;
 	if (c->what->problem != NULL)
-		c->what->problem(c->what->arg, e);
+		c->what->problem(c->what->arg, LINT_ERROR, e);
+}
+
+/* Does the problem stand in one of the files that were asked for? */
+static bool rule_check_is_wanted(const struct rule_check *c, const char *problem)
+{
+	size_t n = strcspn(problem, ":");
+
+	for (size_t i = 0; i < c->what->n_only; i++) {
+		struct span name = span_of(c->what->only[i]);
+		struct span file = { problem, n };
+		size_t least = name.n < n ? name.n : n;
+
+		if (memcmp(name.p + name.n - least, file.p + n - least, least) == 0)
+			return true;
+	}
+	return c->what->n_only == 0;
+}
+
+static void rule_check_linted(void *arg, enum lint_severity severity, const struct err *e)
+{
+	struct rule_check *c = arg;
+
+	if (severity == LINT_ERROR || (c->what->strict && rule_check_is_wanted(c, e->text))) {
+		rule_check_problem(c, e);
+		return;
+	}
+	if (!rule_check_is_wanted(c, e->text))
+		return;
+	c->sum.warnings++;
+	if (c->what->problem != NULL)
+		c->what->problem(c->what->arg, severity, e);
 }
 
 static void rule_check_part(
@@ -93,6 +124,7 @@ static bool rule_check_load(struct rule_check *c, const struct rule_set *set)
 		return false;
 	}
 	judge_each_rule(j, rule_check_count, &c->sum.rules);
+	lint_rules(j, set, rule_check_linted, c);
 	judge_free(j);
 	c->sum.files = set->n_texts;
 	return true;

@@ -159,3 +159,9 @@ tests_unit_rig_test_SOURCES = tests/unit/rig_test.c
 tests_unit_rule_test_test_SOURCES = tests/unit/rule_test_test.c
 TESTS += tests/unit/rule_test_test tests/unit/rig_test
 endif
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/lint_test
+tests_unit_lint_test_SOURCES = tests/unit/lint_test.c
+TESTS += tests/unit/lint_test
+endif
+EXTRA_DIST += tests/lint
