@@ -1,20 +1,25 @@
 /* failpoint.c: die where the test says.
  *
- * The list is read from the environment at each place anew: places stand between system calls that
- * cost a thousand times more, and only in test builds.  Counts are kept per entry of the list, in the
- * order in which entries stand there, so the same name may stand twice.  kill -9 of oneself is used
- * and not abort: no handler, no atexit, no flush may run, exactly as when the machine loses power.
+ * The list is read at each place anew: places stand between system calls that cost a thousand times more, and
+ * only in test builds.  Counts are kept per entry of the list, in the order in which entries stand there, so the
+ * same name may stand twice; another list begins to count anew.  A list in a file belongs to all processes: who is
+ * to act renames the file first, and only the one that could acts, so that a fault happens once and the test sees
+ * that it did.  kill -9 of oneself is used and not abort: no handler, no atexit, no flush may run, exactly as when
+ * the machine loses power.
  */
 #include "base/failpoint.h"
 
 #include "base/str.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { FAILPOINT_MOST = 16 };
+enum { FAILPOINT_MOST = 16, FAILPOINT_LIST = 1024 };
 
 /* Cuts off what stands before the next separator. */
 static struct span failpoint_cut(struct span *rest, char at)
@@ -26,6 +31,26 @@ static struct span failpoint_cut(struct span *rest, char at)
 	return head;
 }
 
+/* The list in the file, or nothing. */
+static struct span failpoint_read(const char *path, char text[FAILPOINT_LIST])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, FAILPOINT_LIST - 1) : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return span_trim((struct span){ text, n > 0 ? (size_t)n : 0 });
+}
+
+/* Is it this process that acts?  The file is FILE.done then. */
+static bool failpoint_is_ours(const char *path)
+{
+	char done[512];
+
+	snprintf(done, sizeof done, "%s.done", path);
+	return rename(path, done) == 0;
+}
+
 /* Does to this process what the word says. */
 static void failpoint_do(struct span word)
 {
@@ -33,24 +58,73 @@ static void failpoint_do(struct span word)
 		raise(SIGSTOP);
 	else if (span_is(word, "exit"))
 		_exit(1);
+	else if (span_is(word, "segv"))
+		raise(SIGSEGV);
 	else
 		raise(SIGKILL);
 }
 
-void failpoint_reach(const char *name)
+/* A place that ends with a star stands for all that begin so. */
+static bool failpoint_is_at(struct span place, const char *name)
+{
+	if (place.n && place.p[place.n - 1] == '*')
+		return strncmp(place.p, name, place.n - 1) == 0;
+	return span_is(place, name);
+}
+
+/* True when the list is not the one of before. */
+static bool failpoint_is_new(struct span list)
+{
+	static char last[FAILPOINT_LIST];
+	bool is_new = !span_is(list, last);
+
+	if (is_new)
+		snprintf(last, sizeof last, "%.*s", SPAN_ARG(list));
+	return is_new;
+}
+
+/* Looks for the place in the list and acts. */
+static void failpoint_look(const char *name)
 {
 	static int64_t hits[FAILPOINT_MOST];
-	struct span list = span_of(getenv("NUDGED_FAILPOINT"));
+	char text[FAILPOINT_LIST];
+	const char *env = getenv("NUDGED_FAILPOINT");
+	const char *path = env != NULL && *env == '@' ? env + 1 : NULL;
+	struct span list = path ? failpoint_read(path, text) : span_of(env);
 
+	if (list.n == 0)
+		return;
+	if (failpoint_is_new(list))
+		memset(hits, 0, sizeof hits);
 	for (int i = 0; i < FAILPOINT_MOST && list.n > 0; i++) {
 		struct span entry = failpoint_cut(&list, ',');
 		struct span place = failpoint_cut(&entry, ':');
 		struct span count = failpoint_cut(&entry, ':');
+		bool always = span_is(count, "*");
 		int64_t n = 1;
 
-		if (!span_is(place, name) || (count.n && !span_to_i64(count, &n)))
+		if (!failpoint_is_at(place, name) ||
+			(count.n && !always && !span_to_i64(count, &n)))
 			continue;
-		if (++hits[i] == n)
+		if ((++hits[i] == n || always) &&
+			(path == NULL || always || failpoint_is_ours(path)))
 			failpoint_do(entry);
 	}
+}
+
+/* Leaves errno as it was: places stand inside callbacks of libraries that look at it. */
+void failpoint_reach(const char *name)
+{
+	int saved = errno;
+
+	failpoint_look(name);
+	errno = saved;
+}
+
+void failpoint_reach_id(const char *name, const char *kind, const char *id)
+{
+	char place[600];
+
+	snprintf(place, sizeof place, "%s/%s/%s", name, kind, id);
+	failpoint_reach(place);
 }

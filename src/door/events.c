@@ -5,6 +5,7 @@
  */
 #include "door/events.h"
 
+#include "base/failpoint.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "door/envelope.h"
@@ -93,6 +94,7 @@ static void events_answer(struct events_request *r)
 {
 	struct buf *b = &r->door->answer;
 
+	FAILPOINT("events.before_answer");
 	buf_clear(b);
 	if (r->is_batch)
 		buf_str(b, "{\"events\":[");

@@ -33,6 +33,7 @@
  */
 #include "door/mqtt.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -391,6 +392,7 @@ static void mqtt_say_good_bye(struct mqtt *m)
 /* All PUBACKs are written. */
 static void mqtt_acknowledged(struct mqtt *m)
 {
+	FAILPOINT("mqtt.acked");
 	m->stats.batches++;
 	if (m->draining)
 		mqtt_say_good_bye(m);
@@ -403,12 +405,14 @@ static void mqtt_acknowledge(struct mqtt *m)
 {
 	int on = 1, off = 0, fd = mosquitto_socket(m->client), rc;
 
+	FAILPOINT("mqtt.before_ack");
 	gate_reset(&m->gate);
 	mqtt_enter(m, MQTT_ACKING);
 	setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on); /* fails on Unix sockets */
 	rc = mosquitto_loop_write(m->client, 1);
 	if (mqtt_is_gone(m, rc))
 		return;
+	FAILPOINT("mqtt.acking"); /* a part of the PUBACKs is on its way */
 	setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
 	if (mosquitto_want_write(m->client))
 		mqtt_watch(m);

@@ -12,6 +12,7 @@
  */
 #include "engine/eval.h"
 
+#include "base/failpoint.h"
 #include "base/json.h"
 #include "base/tz.h"
 #include "engine/ask.h"
@@ -133,6 +134,7 @@ static void eval_note(const struct eval *e, bool begins)
 		n = (int)sizeof id - 1;
 	env->note(env->arg, e->answer.p || !e->frame->event ? "chain" : "event",
 		(struct span){ id, (size_t)n }, span_of(e->rule->name));
+	FAILPOINT_ID("judge.eval", e->rule->name, id);
 }
 
 /* What came of the run, seen from the outside. */

@@ -18,6 +18,7 @@
  * Rejected: joining inside the event's own batch (whose two cards stand in different batches, and a batch would
  * be redone for a card that is busy), and in the save (the event would be judged on half of the card).
  */
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "intake/flow_int.h"
 
@@ -243,6 +244,7 @@ static void join_on_loaded(void *arg, enum store_end end, const struct err *err)
 		join_fail(l, end, err);
 		return;
 	}
+	FAILPOINT("join.loaded");
 	if (l->batch.set_id != judge_set_id(f->judge)) { /* modes are those of the current rules */
 		f->want_set = true;
 		for (size_t i = 0; i < l->n_pairs; i++)
@@ -254,6 +256,7 @@ static void join_on_loaded(void *arg, enum store_end end, const struct err *err)
 	if (n > 0) {
 		lane_enter(l, LANE_JOIN_SAVE);
 		f->store->ops->save(f->store, l->number, &l->batch, join_on_saved, l);
+		FAILPOINT("join.saving");
 	} else {
 		lane_enter(l, LANE_JOIN_STOP);
 		f->store->ops->abandon(f->store, l->number, join_on_stopped, l);
@@ -326,6 +329,7 @@ static void join_on_saved(void *arg, enum store_end end, const struct err *err)
 		join_fail(l, end, err);
 		return;
 	}
+	FAILPOINT("join.saved");
 	for (size_t i = 0; i < l->n_pairs && end == STORE_OK; i++) {
 		const struct flow_pair *p = &l->pairs[i];
 

@@ -9,6 +9,7 @@
  * connection as soon as there is one again.  Due work needs no such care: it still stands in the database.
  */
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "intake/flow_int.h"
 
@@ -24,6 +25,9 @@ enum {
 	LANE_SET_RETRY_US = 5000000,    /* a rule set that this engine could not load */
 	LANE_LONG_OVERDUE_US = 10000000 /* later than this is catching up, at a bounded rate */
 };
+
+/* Places to die at: "flow.saved" with events, "due.saved" with due work. */
+#define LANE_FAILPOINT(l, at) FAILPOINT((l)->batch.kind == BATCH_DUE ? "due." at : "flow." at)
 
 static void lane_on_loaded(void *arg, enum store_end end, const struct err *err);
 static void lane_on_fetched(void *arg, enum store_end end, const struct err *err);
@@ -62,7 +66,11 @@ void lane_enter(struct flow_lane *l, enum lane_step to)
 	case LANE_LOAD:
 		ops->load(f->store, l->number, &l->batch, l->patient, lane_on_loaded, l);
 		break;
-	case LANE_SAVE: ops->save(f->store, l->number, &l->batch, lane_on_saved, l); break;
+	case LANE_SAVE:
+		LANE_FAILPOINT(l, "judged");
+		ops->save(f->store, l->number, &l->batch, lane_on_saved, l);
+		LANE_FAILPOINT(l, "saving");
+		break;
 	case LANE_ABANDON: ops->abandon(f->store, l->number, lane_on_abandoned, l); break;
 	case LANE_SET:
 		arena_reset(&l->set_arena);
@@ -454,6 +462,7 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 		lane_failed(l, end, err);
 		return;
 	}
+	LANE_FAILPOINT(l, "loaded");
 	l->loaded_us = flow_boot_us(f);
 	f->last_now_us = b->now_us;
 	f->last_boot_us = l->loaded_us;
@@ -575,6 +584,7 @@ static void lane_on_saved(void *arg, enum store_end end, const struct err *err)
 		lane_failed(l, end, err);
 		return;
 	}
+	LANE_FAILPOINT(l, "saved");
 	l->again = 0;
 	f->stats.batches++;
 	if (l->batch.kind == BATCH_DUE && l->batch.n_visits == 0)

@@ -11,6 +11,7 @@
  * attached by the engine's save, under the customer's lock.
  */
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "intake/flow_int.h"
 
@@ -318,6 +319,7 @@ static void flow_on_made(void *arg, enum store_end end, const struct err *err)
 		flow_ask_fail(l, end, err);
 		return;
 	}
+	FAILPOINT("flow.made");
 	for (size_t i = 0; i < l->n_make; i++) {
 		struct store_identity *a =
 			bsearch(&l->make[i], l->ask, l->n_ask, sizeof *l->ask, flow_ask_cmp);
@@ -332,6 +334,7 @@ static void flow_on_asked(void *arg, enum store_end end, const struct err *err)
 {
 	struct flow_lane *l = arg;
 
+	FAILPOINT("flow.asked");
 	if (end != STORE_OK)
 		flow_ask_fail(l, end, err);
 	else if (!flow_make(l))
