@@ -36,6 +36,7 @@ enum {
 	CONN_BACKOFF_FIRST_US = 100000,
 	CONN_BACKOFF_MOST_US = 5000000,
 	CONN_CONNECT_TIMEOUT_US = 5000000,
+	CONN_IDLE_TIMEOUT_MS = 10000,
 	CONN_TAG_SETTINGS = 1,
 	CONN_TAG_SCHEMA = 2
 };
@@ -555,7 +556,7 @@ static void conn_setup(struct db_conn *c)
 {
 	char *set = xasprintf("select set_config('search_path', 'nudged', false), "
 			      "set_config('plan_cache_mode', 'force_generic_plan', false), "
-			      "set_config('idle_in_transaction_session_timeout', '10s', false), "
+			      "set_config('idle_in_transaction_session_timeout', '%d', false), "
 			      "set_config('statement_timeout', '%d', false), "
 			      "set_config('client_connection_check_interval', '2s', false), "
 			      "set_config('tcp_keepalives_idle', '5', false), "
@@ -567,6 +568,7 @@ static void conn_setup(struct db_conn *c)
 			      "set_config('enable_mergejoin', 'off', false), "
 			      "set_config('jit', 'off', false), "
 			      "set_config('timezone', 'UTC', false)",
+		c->env.idle_timeout_ms ? c->env.idle_timeout_ms : CONN_IDLE_TIMEOUT_MS,
 		c->env.statement_timeout_ms);
 
 	conn_enter(c, CONN_SETUP);

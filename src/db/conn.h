@@ -32,7 +32,8 @@ struct db_env {
 	unsigned users;           /* enum sql_user: which statements it will send */
 	bool unsafe_durability;   /* go on where fsync and the like are off */
 	int statement_timeout_ms; /* 0: none */
-	int answer_timeout_ms;    /* no answer for so long: the connection is dropped */
+	int idle_timeout_ms;   /* the server ends who idles in a transaction for so long; 0: 10 s */
+	int answer_timeout_ms; /* no answer for so long: the connection is dropped */
 	/* It came up or went down; may be NULL. */
 	void (*on_state)(void *arg, bool up);
 	void *arg;

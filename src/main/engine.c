@@ -404,6 +404,7 @@ static void engine_open_store(struct engine *e)
 		.shops = s->shops,
 		.n_shops = s->nshops,
 		.unsafe_durability = s->nudged.unsafe_durability,
+		.idle_timeout_ms = (int)(s->database.idle_timeout_us / 1000),
 		.on_state = engine_on_store,
 		.arg = e };
 
