@@ -1,0 +1,196 @@
+"""P1, P6, P14: kill -9 at every step of the intake and of the courier, under load by HTTP and MQTT.
+
+Nothing that was acknowledged is lost, no effect happens twice, a mail is at the server once or its message is in
+doubt.  The seed of the run is printed; NUDGED_SEED repeats it.
+"""
+
+import collections
+import json
+import os
+import random
+import threading
+import time
+
+import paho.mqtt.client as mqtt
+import pytest
+
+import broker as broker_module
+from broker import Broker
+from cluster import Postgres, find_bin
+from daemon import LONG, Daemon, Load, has_failpoints, until
+from smtpd import Smtpd
+
+pytestmark = [
+    pytest.mark.skipif(not has_failpoints(), reason="no nudged with --enable-failpoints in $NUDGED_BUILD"),
+    pytest.mark.skipif(find_bin() is None, reason="no Postgres server is installed"),
+    pytest.mark.skipif(not broker_module.find_program(), reason="no mosquitto is installed"),
+]
+
+RULES = {"rules.lua": '''
+rule "counts" {
+  about = "one number per customer", on = "order.placed", mode = "parallel", class = "transactional",
+  run = function(order, customer)
+    set { n = (customer.attributes.n or 0) + 1 }
+    note("counts " .. order.meta.id)
+  end,
+}
+rule "mails" {
+  about = "one mail per order of some", on = on("order.placed", { coupon = "mail" }), mode = "parallel",
+  class = "transactional",
+  run = function(order) email { template = "order", with = { id = order.meta.id } } end,
+}
+rule "waits" {
+  about = "a chain with a timer", on = "cart.updated", mode = "parallel", class = "transactional",
+  run = function(cart)
+    wait "1s"
+    note("waits " .. cart.meta.id)
+  end,
+}
+'''}
+TEMPLATES = {"order.en.html": "<title>{{ with.id }}</title><p>Thank you</p>"}
+
+POINTS = ["flow.asked", "flow.made", "flow.loaded", "flow.judged", "flow.saving", "flow.saved",
+          "due.loaded", "due.judged", "due.saving", "due.saved", "events.before_answer",
+          "mqtt.before_ack", "mqtt.acking", "mqtt.acked",
+          "claim.before_commit", "claim.after_commit", "mail.before_body", "mail.after_body",
+          "mail.before_record", "mail.after_record"]
+ROUNDS = 2000 if LONG else 200
+
+
+def make_event(n):
+    """The n-th: orders of few customers, carts, and now and then a new customer."""
+    who = f"new{n}" if n % 7 == 0 else f"c{n % 50}"
+    event = {"id": f"e{n}", "data": {"customer": {"email": f"{who}@x.test"}}}
+    if n % 4 == 0:
+        event["type"] = "cart.updated"
+        event["data"]["total"] = n
+    else:
+        event["type"] = "order.placed"
+        event["data"].update(order_id=f"o{n}", total=1, coupon="mail" if n % 8 == 1 else "no")
+    return event
+
+
+class Publisher(threading.Thread):
+    """Publishes m0, m1, ... with QoS 1; what the broker took must arrive."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.client = mqtt.Client(protocol=mqtt.MQTTv5)
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        self.n, self.ended = 0, threading.Event()
+        self.sent = {}
+
+    def run(self):
+        while not self.ended.wait(0.05):
+            infos = []
+            for _ in range(4):
+                event = make_event(self.n)
+                event["id"] = f"m{self.n}"
+                if "order_id" in event["data"]:
+                    event["data"]["order_id"] = f"mo{self.n}"
+                infos.append(self.client.publish("nudged/main/events/x", json.dumps(event), qos=1))
+                self.sent[event["id"]] = event
+                self.n += 1
+            for info in infos:
+                info.wait_for_publish(20)
+
+    def stop(self):
+        self.ended.set()
+        self.join(30)
+        self.client.loop_stop()
+        self.client.disconnect()
+
+
+def left(d):
+    """What is still to be done."""
+    return {"chains": d.sql("select id, state, wake_at, now() from chain where rule = 'waits' limit 3"),
+            "messages": d.sql("select id, state, code, due, now(), attempts from message "
+                              "where state in ('ready', 'sending') limit 3"),
+            "inbox": d.sql("select id, type, due, now() from inbox limit 3")}
+
+
+def wait_settled(d, seconds=60):
+    try:
+        until(lambda: not any(left(d).values()), seconds, 0.2)
+    except AssertionError:
+        raise AssertionError(f"not done: {left(d)}") from None
+
+
+def check(d, smtp, sent):
+    """sent: events by id that must be there."""
+    stored = d.events()
+    own = {i for i in stored if not i.startswith(("inbox:", "emit"))}
+    assert set(sent) - stored == set(), "acknowledged and lost"
+    events = {i: t for i, t in d.sql("select id, type from event where type in ('order.placed', 'cart.updated')")}
+    assert set(events) <= own and len(events) == len(sent)
+    orders = {i for i, t in events.items() if t == "order.placed"}
+    notes = collections.Counter(r[0] for r in d.sql("select text from note"))
+    expected = {f"counts {i}" for i in orders} | {f"waits {i}" for i in set(events) - orders}
+    assert set(notes) == expected, (len(notes), len(expected), sorted(set(notes) ^ expected)[:5])
+    assert set(notes.values()) == {1}, [n for n, times in notes.items() if times > 1][:5]
+    assert d.value("select sum((attributes ->> 'n')::int) from customer") == len(orders)
+    assert d.value("select count(*) from chain_log where rule = 'waits'") == len(events) - len(orders)
+    assert d.value("select count(*) from (select email from customer where email is not null and "
+                   "merged_into = 0 group by 1 having count(*) > 1) x") == 0
+    assert d.value("select count(*) from quarantine") == 0 and d.value("select count(*) from conflict") == 0
+    mails = {i for i in orders if sent[i]["data"]["coupon"] == "mail"}
+    messages = d.sql("select data -> 'with' ->> 'id', state from message")
+    assert sorted(m for m, _ in messages) == sorted(mails), "a message per order, no more"
+    arrived = collections.Counter(m.header("Subject") for m in smtp.messages)
+    for order, state in messages:
+        if state == "sent":
+            assert arrived[order] == 1, (order, state, arrived[order])
+        else:
+            assert state == "in_doubt" and arrived[order] <= 1, (order, state, arrived[order])
+    doubts = [m for m, state in messages if state == "in_doubt"]
+    return len(events), len(messages), len(doubts)
+
+
+def test_no_acknowledged_event_is_lost_on_kill9(tmp_path):
+    seed = int(os.environ.get("NUDGED_SEED", random.randrange(1 << 30)))
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    points = [POINTS[i % len(POINTS)] for i in range(ROUNDS)]
+    rng.shuffle(points)
+    hits, deaths, lives = collections.Counter(), 0, 1
+    with Postgres() as pg, Broker() as broker, Smtpd() as smtp:
+        d = Daemon(pg, tmp_path, RULES, TEMPLATES, engines=2, smtp=smtp, broker=broker,
+                   mqtt={"takeover": "100ms"}, database={"poll": "100ms"})
+        try:
+            d.start()
+            load = Load(d, make_event, threads=2, batch=5, pause=0.02).start()
+            until(lambda: "room=mqtt msg=\"connected" in d.log())  # there is a session from now on
+            publisher = Publisher(broker.port)
+            publisher.start()
+            for point in points:
+                d.fail(f"{point}:{rng.randint(1, 3)}")
+                until(d.has_failed, 30, 0.005)
+                hits[point] += 1
+                deaths += 1
+                if deaths == 8:  # before the pauses between restarts grow; a fault of its own
+                    d.kill()
+                    d.start(ready=False)
+                    deaths, lives = 0, lives + 1
+            acknowledged = load.stop()
+            publisher.stop()
+            sent = {i: make_event(int(i[1:])) for i in acknowledged}
+            sent.update(publisher.sent)
+            d.wait_ready(40)
+            try:
+                until(lambda: set(sent) <= d.events(), 30, 0.2)
+            except AssertionError:
+                lost = set(sent) - d.events()
+                raise AssertionError(f"{len(lost)} of {len(sent)} lost: {sorted(lost)[:20]}, "
+                                     f"acknowledged by HTTP: {sorted(lost & acknowledged)}") from None
+            wait_settled(d)
+            time.sleep(0.5)
+            events, messages, doubts = check(d, smtp, sent)
+            print(f"{ROUNDS} rounds, {lives} lives, {events} events, {messages} mails, {doubts} in doubt; {dict(hits)}")
+            assert all(hits[p] >= 5 for p in POINTS)
+            assert "deadlock detected" not in pg.log_text()
+        except AssertionError:
+            print(d.log()[-6000:])
+            raise
+        finally:
+            d.close()
