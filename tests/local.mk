@@ -18,3 +18,4 @@ check_PROGRAMS += tests/api_run
 tests_api_run_SOURCES = tests/api_run.c
 EXTRA_DIST += tests/system/test_api.py
 EXTRA_DIST += tests/rules
+EXTRA_DIST += tests/system/daemon.py tests/system/test_kill.py

@@ -14,10 +14,9 @@
  *
  * n may be *: each time.  Several are divided by commas.  With @FILE the list is read from that file, so it can
  * change while the processes run; it works once for all of them: the file is renamed to FILE.done by the process
- * that acts (not for *).  Names are room.place, or room.place/KIND/ID (a list may say room.place/KIND/ and a star for all);
- * grep FAILPOINT for the list.
+ * that acts (not for *).  Names are room.place, or room.place/KIND/ID (a list may say room.place/KIND/ and a star
+ * for all); grep FAILPOINT for the list.
  */
-
 #include "config.h"
 
 #ifdef NUDGED_FAILPOINTS
