@@ -269,6 +269,8 @@ static int l_act_publish(lua_State *L)
 	json_put_text(b, topic);
 	buf_char(b, '}');
 	m = act_message(e, CHANNEL_PUBLISH);
+	m->keep =
+		true; /* it goes to the store, not to him: a chain that ended takes nothing back */
 	m->data = sitting_keep(e->desk->sitting, b);
 	act_write_message(e, m);
 	eval_record(L, e, "publish", topic, act_result(e, "", m->id));

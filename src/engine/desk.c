@@ -225,6 +225,26 @@ static void desk_follow(struct desk *d, struct frame *f)
 	d->n_frames--;
 }
 
+/* Has another event of this batch undone the deadline?  Of done and overdue only one wins (P17): whichever comes
+ * to the row first, and deadlines stand behind the events in the agenda. */
+static bool desk_is_void(const struct desk *d, const struct shop_event *e)
+{
+	int64_t id;
+
+	if (!span_is(e->type, "task.overdue") || e->origin != EVENT_EMITTED || e->cause_chain ||
+		(id = waits_about(WHAT_TASK, e->type, e->data)) == 0)
+		return false;
+	for (size_t i = 0; i < d->visit->n_tasks; i++) {
+		struct task *t = d->visit->tasks[i];
+
+		if (t->id != id || t->state == TASK_OPEN || t->state == TASK_TAKEN)
+			continue;
+		t->overdue = false;
+		return true;
+	}
+	return false;
+}
+
 /* One step of the frame on top; false: a question is open. */
 static bool desk_step(struct desk *d)
 {
@@ -259,6 +279,8 @@ enum desk_state desk_go(struct desk *d)
 			if (d->at_agenda == d->n_agenda)
 				break;
 			next = &d->agenda[d->at_agenda++];
+			if (next->event && desk_is_void(d, next->event))
+				continue;
 			desk_push_frame(d, next->event, next->chain, NULL);
 		}
 		if (!desk_step(d))

@@ -283,6 +283,8 @@ static void sitting_count_run(struct sitting *s, const struct sitting_run *run)
 	if (!now || now->order >= s->judge->n_rings)
 		return;
 	ring = &s->judge->rings[now->order];
+	BATCH_PUSH(&s->batch->arena, s->marks, s->n_marks, s->cap_marks) =
+		(struct sitting_mark){ ring, *ring };
 	if (ring->bits & last)
 		ring->failed--;
 	ring->bits = (ring->bits << 1 | run->failed) & (last * 2 - 1);
@@ -331,6 +333,15 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 	*ret_queries = NULL;
 	*ret_n = 0;
 	return JUDGE_DONE;
+}
+
+void judge_take_back(struct sitting *s)
+{
+	while (s->n_marks > 0) {
+		const struct sitting_mark *m = &s->marks[--s->n_marks];
+
+		*m->ring = m->before;
+	}
 }
 
 void judge_end(struct sitting *s)

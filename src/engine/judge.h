@@ -81,6 +81,9 @@ enum judge_answer { JUDGE_DONE, JUDGE_NEED };
 struct sitting *judge_start(struct judge *j, struct batch *b);
 /* On JUDGE_NEED *ret_queries lends an array of n queries until the next judge_go; fill every answer. */
 enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t *ret_n);
+/* After JUDGE_DONE, before judge_end: the batch was not committed and will be judged again, so its runs do not count
+ * towards a suspension, and one that it decided is not lost. */
+void judge_take_back(struct sitting *s);
 void judge_end(struct sitting *s);
 
 #endif

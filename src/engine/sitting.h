@@ -125,6 +125,12 @@ struct sitting_run { /* one run of a rule, for the ring */
 	bool failed;
 };
 
+/* A ring as it was before a run was counted. */
+struct sitting_mark {
+	struct judge_ring *ring;
+	struct judge_ring before;
+};
+
 struct sitting {
 	struct judge *judge;
 	struct batch *batch;
@@ -137,6 +143,8 @@ struct sitting {
 	int64_t used_us; /* judging so far */
 	struct sitting_run *runs;
 	size_t n_runs, cap_runs;
+	struct sitting_mark *marks; /* the rings before each run that was counted */
+	size_t n_marks, cap_marks;
 };
 
 /* Puts what stands in the scratch buffer into the arena of the batch. */

@@ -293,8 +293,10 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 	struct flow *f = l->flow;
 	struct batch *b = &l->batch;
 
-	if (l->sitting != NULL)
+	if (l->sitting != NULL) {
+		judge_take_back(l->sitting);
 		judge_end(l->sitting);
+	}
 	l->sitting = NULL;
 	if (end == STORE_LOST) {
 		f->stats.lost++;

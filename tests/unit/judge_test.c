@@ -134,6 +134,31 @@ static void tasks_become_overdue_or_done(void **state)
 	world_close(&w);
 }
 
+/* P17: what came in time to the row is not overdue, though the deadline had passed. */
+static void done_and_overdue_race(void **state)
+{
+	char data[100];
+
+	(void)state;
+	open_one("rule 'r' { on = 'x', run = function(e)\n"
+		 "  local t = task { title = 'Call back', group = 'sales', deadline = '10m' }\n"
+		 "  note(wait(t).outcome)\n"
+		 "end }\n"
+		 "rule 'late' { on = 'task.overdue', run = function(e) note 'late' end }");
+	world_event(&w, "x", "{}");
+	w.now_us += 601 * CLOCK_SECOND_US;
+	snprintf(data, sizeof data, "{\"task_id\":\"%lld\"}",
+		(long long)w.customers[0].tasks[0]->id);
+	world_post(&w, 0, "task.done", data);
+	world_due(&w);
+	has("note done");
+	has_not("task.overdue");
+	has_not("overdue=1");
+	world_due(&w);
+	has_not("task.overdue");
+	world_close(&w);
+}
+
 static void cards_change_at_once(void **state)
 {
 	(void)state;
@@ -171,6 +196,7 @@ static void publishes_and_emits(void **state)
 		 "rule 'loop' { on = 'loop', run = function(e) emit('loop', {}) end }");
 	world_event(&w, "x", "{\"n\":1}");
 	has("publish ready");
+	has("keep=1"); /* its chain is over before a courier has it */
 	has("\"topic\":\"stock/7\"");
 	has("note got 2");
 	has("type=y");
@@ -819,6 +845,26 @@ static void rules_that_fail_often_are_reported(void **state)
 	world_close(&w);
 }
 
+/* P7: a suspension that was decided in a batch that did not commit is decided again. */
+static void runs_of_a_lost_batch_do_not_count(void **state)
+{
+	(void)state;
+	open_one("rule 'r' { on = 'x', when = function(e) return e.n > 1 end, "
+		 "run = function(e) end }");
+	for (int i = 0; i < 19; i++)
+		world_event(&w, "x", "{}");
+	for (int i = 0; i < 3; i++) {
+		w.lose_batch = true;
+		world_event(&w, "x", "{}");
+		has(" suspend ");
+	}
+	world_event(&w, "x", "{}");
+	has(" suspend ");
+	world_event(&w, "x", "{}");
+	has_not(" suspend ");
+	world_close(&w);
+}
+
 static int64_t slow_ticks;
 static int64_t ticks(void *arg)
 {
@@ -948,6 +994,7 @@ int main(void)
 		cmocka_unit_test(refused_messages_are_written_and_over),
 		cmocka_unit_test(languages_fall_back),
 		cmocka_unit_test(tasks_become_overdue_or_done),
+		cmocka_unit_test(done_and_overdue_race),
 		cmocka_unit_test(cards_change_at_once),
 		cmocka_unit_test(publishes_and_emits),
 		cmocka_unit_test(modes),
@@ -977,6 +1024,7 @@ int main(void)
 		cmocka_unit_test(late_waits_obey_their_rule),
 		cmocka_unit_test(switches_hold_rules),
 		cmocka_unit_test(rules_that_fail_often_are_reported),
+		cmocka_unit_test(runs_of_a_lost_batch_do_not_count),
 		cmocka_unit_test(time_for_a_batch_ends),
 		cmocka_unit_test(histories_come_out_the_same),
 		cmocka_unit_test(errors_of_files_name_the_line),

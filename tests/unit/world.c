@@ -440,11 +440,15 @@ static void world_judge(struct world *w, struct batch *b)
 		for (size_t i = 0; i < n; i++)
 			world_answer(w, b, &q[i]);
 	}
+	if (w->lose_batch)
+		judge_take_back(s);
 	judge_end(s);
 	buf_clear(&w->effects);
 	effects_print(b, &w->effects);
 	buf_char(&w->effects, '\0');
-	world_save(w, b);
+	if (!w->lose_batch)
+		world_save(w, b);
+	w->lose_batch = false;
 }
 
 static void world_batch(struct world *w, enum batch_kind kind)

@@ -58,6 +58,7 @@ struct world {
 	unsigned n_ids;                         /* for ids of posted events */
 	unsigned n_rounds;                      /* questions asked by the last batch */
 	bool forget_judge;                      /* a new judge for each batch */
+	bool lose_batch;                        /* the next batch is judged and not committed */
 	struct shop_event *pending[WORLD_MOST]; /* to go with the next world_run */
 	size_t n_pending;
 	struct buf effects;
