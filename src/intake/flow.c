@@ -351,22 +351,53 @@ void flow_poke(struct flow *f)
 	f->host.turn(f->host.arg);
 }
 
-int64_t flow_next_us(const struct flow *f)
+/* Could a lane be given something now? */
+static bool flow_has_lane(const struct flow *f)
 {
-	int64_t boot_us = flow_boot_us(f), next = boot_us + f->limits.poll_us;
-	const struct event_ticket *t = TAILQ_FIRST(&f->tickets);
+	for (int i = 0; i < f->n_lanes; i++)
+		if (f->lanes[i].step == LANE_IDLE && f->store->ops->usable(f->store, i))
+			return true;
+	return false;
+}
 
-	if (f->limits.due > 0 && !f->due_busy && f->due_us < next)
+/* When the next ticket is late; INT64_MAX: none of those there can be. */
+static int64_t flow_next_late_us(const struct flow *f)
+{
+	const struct event_ticket *t;
+
+	TAILQ_FOREACH (t, &f->tickets, link)
+		if (t->late != NULL && !t->is_late)
+			return t->since_us + f->limits.late_us;
+	return INT64_MAX;
+}
+
+/* When there will be something to give to a lane that is idle. */
+static int64_t flow_next_work_us(const struct flow *f)
+{
+	int64_t next = INT64_MAX;
+
+	if (f->judge == NULL || f->want_set)
+		return f->set_not_before_us;
+	if (f->limits.due > 0 && !f->due_busy && !f->draining)
 		next = f->due_us;
-	if (t != NULL && !t->is_late && t->since_us + f->limits.late_us < next)
-		next = t->since_us + f->limits.late_us;
 	if (f->pause_us != 0 && f->pause_us < next)
 		next = f->pause_us;
-	if (!TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us != 0 && f->ask_not_before_us < next)
+	if (!f->asking && !TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us < next)
 		next = f->ask_not_before_us;
-	if (!TAILQ_EMPTY(&f->held) && f->held_until_us < next)
+	if (!f->asking && !TAILQ_EMPTY(&f->held) && f->held_until_us < next)
 		next = f->held_until_us;
-	/* never in the past: what could not be given now waits for an answer, which brings a turn */
+	return next;
+}
+
+int64_t flow_next_us(const struct flow *f)
+{
+	int64_t boot_us = flow_boot_us(f), next = boot_us + f->limits.poll_us, at_us;
+
+	if ((at_us = flow_next_late_us(f)) < next)
+		next = at_us;
+	/* without a lane nothing can be given: the answer it waits for, or its connection, brings a turn */
+	if (flow_has_lane(f) && (at_us = flow_next_work_us(f)) < next)
+		next = at_us;
 	return next < boot_us + 1000 ? boot_us + 1000 : next;
 }
 
@@ -391,7 +422,7 @@ bool flow_is_ready(const struct flow *f, const char **ret_why)
 		why = "the daemon is stopping";
 	else if (!f->store->ops->is_up(f->store))
 		why = "the database can not be reached";
-	else if (f->judge == NULL)
+	else if (f->judge == NULL || f->set_failed)
 		why = f->why_not_ready;
 	if (why != NULL && ret_why != NULL)
 		*ret_why = why;

@@ -120,6 +120,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	struct shop_event *e;
 	struct map keys = { 0 };
 	struct buf key = { 0 };
+	bool alone = false;
 	size_t n = 0;
 
 	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
@@ -133,14 +134,15 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 		if (c->not_before_us > boot_us || (f->n_lanes > 1 && waits != spare) ||
 			(c->alone && n > 0))
 			continue;
-		bool alone = c->alone || waits;
-
+		alone = c->alone || waits;
 		n += lane_take_customer(f, l, c, f->limits.batch - n, &keys, &key);
 		l->patient = waits;
 		if (alone && n > 0)
 			break;
 	}
-	while (!spare && n < f->limits.batch && (e = TAILQ_FIRST(&f->aside)) != NULL) {
+	/* nothing beside one who is under suspicion: it would be blamed on him */
+	while (!spare && !(alone && n > 0) && n < f->limits.batch &&
+		(e = TAILQ_FIRST(&f->aside)) != NULL) {
 		flow_place(f, e, FLOW_IN_BATCH);
 		BATCH_PUSH(&l->batch.arena, l->batch.aside, l->batch.n_aside, l->batch.cap_aside) =
 			e;
@@ -158,7 +160,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 void lane_form_due(struct flow *f, struct flow_lane *l)
 {
 	lane_reset(l, BATCH_DUE);
-	l->batch.limit = f->due_one ? 1 : f->limits.due;
+	l->batch.limit = f->due_alone > 0 ? 1 : f->limits.due;
 	if (f->behind && f->catch_up_tokens < (double)l->batch.limit)
 		l->batch.limit = (size_t)f->catch_up_tokens;
 	f->due_busy = true;

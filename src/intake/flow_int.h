@@ -32,6 +32,7 @@ struct flow_customer {
 	bool listed;           /* in flow.ready */
 	bool alone;            /* his batch was refused: the next one holds nobody else */
 	bool single;           /* ... and one event only */
+	unsigned lost;         /* connections lost over that event */
 	int64_t busy_since_us; /* somebody else holds his card since; 0: no */
 	int64_t not_before_us; /* boot clock */
 	TAILQ_ENTRY(flow_customer) link;
@@ -62,6 +63,13 @@ struct flow_pair {
 	bool joined;
 };
 
+/* One thing that is due. */
+enum flow_thing_kind { THING_NONE, THING_INBOX, THING_TASK, THING_CHAIN };
+struct flow_thing {
+	enum flow_thing_kind kind;
+	int64_t id;
+};
+
 struct flow_lane {
 	struct flow *flow;
 	int number;
@@ -90,7 +98,10 @@ struct flow_lane {
 	struct log_ctx lc;
 };
 
-enum { FLOW_LANES_MOST = 16 };
+enum {
+	FLOW_LANES_MOST = 16,
+	LANE_LOST_MOST = 5 /* connections lost over one thing: it is the culprit */
+};
 
 struct flow {
 	struct store *store;
@@ -102,6 +113,7 @@ struct flow {
 	bool want_switches;
 	int64_t switches_version;  /* of the judge's switches */
 	int64_t set_not_before_us; /* a set that did not load is tried again later */
+	bool set_failed; /* the current set can not be loaded: nothing is judged by an older one */
 	char why_not_ready[256];
 	struct who *who;
 	struct shop_event_list unknown, held, aside;
@@ -123,7 +135,13 @@ struct flow {
 	int64_t due_us; /* boot clock: look for due work then */
 	bool due_busy;  /* a lane is at it */
 	bool due_turn;  /* due work has the next lane: events had the last one */
-	bool due_one;   /* the last due batch was refused: one at a time until it is found */
+	unsigned
+		due_alone; /* so many due batches hold one thing each: one before could not be saved */
+	struct flow_thing
+		culprit;   /* the thing that can not be saved: set aside by the next batch */
+	bool is_set_aside; /* ... by the batch that is under way */
+	struct flow_thing lost_on; /* the connection was lost over it */
+	unsigned due_lost;         /* ... so often */
 	double catch_up_tokens;
 	int64_t catch_up_at_us;
 	bool behind; /* the last due batch held chains that were overdue for long */
@@ -180,7 +198,17 @@ void lane_sort_visits(struct flow_lane *l);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
 
+/* flow_due.c: due work that is behind, or can not be done */
+/* After a failure: leaves one thing in the due batch that was loaded. */
+void lane_single_out_due(struct flow_lane *l);
+void lane_note_due(struct flow_lane *l);
+/* A due batch did not commit.  True: the lane is still busy with it. */
+bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *err);
+void flow_due_saved(struct flow *f);
+
 /* flow_lane.c: what a lane does with a batch */
+/* The sitting, if any, is over; the lane is free; the next turn gives it work. */
+void lane_rest(struct flow_lane *l);
 void lane_read_set(struct flow *f, struct flow_lane *l);
 void lane_read_switches(struct flow *f, struct flow_lane *l);
 void lane_enter(struct flow_lane *l, enum lane_step to);

@@ -19,11 +19,10 @@
 #include <string.h>
 
 enum {
-	LANE_AGAIN_MOST = 20,           /* collisions before a customer pauses */
-	LANE_BUSY_PAUSE_US = 2000,      /* before a card that somebody else holds is tried again */
-	LANE_RETRY_US = 100000,         /* after a refusal or loss, for due work and rule sets */
-	LANE_SET_RETRY_US = 5000000,    /* a rule set that this engine could not load */
-	LANE_LONG_OVERDUE_US = 10000000 /* later than this is catching up, at a bounded rate */
+	LANE_AGAIN_MOST = 20,       /* collisions before a customer pauses */
+	LANE_BUSY_PAUSE_US = 2000,  /* before a card that somebody else holds is tried again */
+	LANE_RETRY_US = 100000,     /* after a refusal or loss, for due work and rule sets */
+	LANE_SET_RETRY_US = 5000000 /* a rule set that this engine could not load */
 };
 
 /* Places to die at: "flow.saved" with events, "due.saved" with due work. */
@@ -89,7 +88,7 @@ void lane_enter(struct flow_lane *l, enum lane_step to)
 	case LANE_JOIN_SAVE:
 	case LANE_JOIN_STOP:
 	case LANE_FETCH:  /* lane_judge sends */
-	case LANE_STRIKE: /* lane_due_refused sends */
+	case LANE_STRIKE: /* flow_due.c sends */
 	case LANE_IDLE: break;
 	}
 }
@@ -142,34 +141,37 @@ static void lane_return_aside(struct flow *f, struct batch *b)
 	}
 }
 
-/* The card was merged or has lost an identity: ask again who these events are about. */
+/* Asks again who the event is about. */
+static void lane_reidentify_event(struct flow *f, struct shop_event *e)
+{
+	for (unsigned k = 0; k < e->n_identity; k++)
+		who_forget(f->who, flow_base_of(e), &e->identity[k]);
+	flow_place(f, e, FLOW_NOWHERE);
+	e->queue = NULL;
+	flow_identify_anew(f, e);
+}
+
+/* The card was merged or has lost an identity: all that waits for it is asked for again, in its order, also what is
+ * not in the batch: else that could be judged first, or on a card that it is not about any more. */
 static void lane_reidentify_visit(struct flow *f, struct visit *v)
 {
 	struct flow_customer *c = v->flow;
+	struct shop_event *e;
 
 	if (c == NULL)
 		return;
 	c->version = -1;
-	for (size_t i = 0; i < v->n_events; i++) {
-		struct shop_event *e = v->events[i];
-
-		if (e->place != FLOW_IN_BATCH)
-			continue;
-		for (unsigned k = 0; k < e->n_identity; k++)
-			who_forget(f->who, flow_base_of(e), &e->identity[k]);
-		e->queue = NULL;
-		flow_place(f, e, FLOW_NOWHERE);
-		if (e->identity[0].kind == IDENTITY_CUSTOMER)
-			flow_identify_anew(f, e); /* the card that took his over, if any */
-		else
-			flow_identify(f, e);
-	}
+	for (size_t i = 0; i < v->n_events; i++)
+		if (v->events[i]->place == FLOW_IN_BATCH)
+			lane_reidentify_event(f, v->events[i]);
+	while ((e = TAILQ_FIRST(&c->events)) != NULL)
+		lane_reidentify_event(f, e);
 	c->in_batch = false;
 	flow_customer_review(f, c);
 }
 
 /* The sitting, if any, is over; the lane is free; the next turn gives it work. */
-static void lane_rest(struct flow_lane *l)
+void lane_rest(struct flow_lane *l)
 {
 	struct flow *f = l->flow;
 
@@ -193,17 +195,29 @@ static void lane_return_all(struct flow_lane *l)
 
 /* A single event that the database will not take: kept aside with the reason, so that the rest goes on. */
 static void lane_quarantine_culprit(
-	struct flow_lane *l, struct shop_event *e, const struct err *err)
+	struct flow_lane *l, struct shop_event *e, const char *reason, const struct err *err)
 {
 	struct flow *f = l->flow;
 	struct flow_customer *c = e->queue;
 
-	log_error(&l->lc, "could not save event \"%.*s\": %s", SPAN_ARG(e->id), err->text);
+	log_error(&l->lc, "could not take event \"%.*s\": %s", SPAN_ARG(e->id), err->text);
 	e->status = EVENT_QUARANTINED;
-	e->reason = "the database refused it; the daemon's log has the reason";
+	e->reason = reason;
 	flow_place(f, e, FLOW_ASIDE);
 	c->in_batch = c->alone = c->single = false;
+	c->lost = 0;
 	flow_customer_review(f, c);
+}
+
+/* The next batches hold one customer each, or one event, when it was one customer's already. */
+static void lane_part(struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct flow_customer *c = b->visits[i]->flow;
+
+		c->single = b->n_visits == 1;
+		c->alone = true;
+	}
 }
 
 /* Refused for its data: smaller and smaller batches until the culprit stands alone. */
@@ -222,60 +236,33 @@ static void lane_refused_events(struct flow_lane *l, const struct err *err)
 	}
 	if (b->n_visits == 1 && v->n_events >= 1 && ((struct flow_customer *)v->flow)->single) {
 		lane_return_aside(l->flow, b);
-		lane_quarantine_culprit(l, v->events[0], err);
+		lane_quarantine_culprit(l, v->events[0],
+			"the database refused it; the daemon's log has the reason", err);
 		return;
 	}
 	log_warning(&l->lc, "a batch of %zu customers was refused, trying them one by one: %s",
 		b->n_visits, err->text);
-	for (size_t i = 0; i < b->n_visits; i++) {
-		struct flow_customer *c = b->visits[i]->flow;
-
-		c->single = b->n_visits == 1;
-		c->alone = true;
-	}
+	lane_part(b);
 	lane_return_all(l);
 }
 
-static void lane_on_struck(void *arg, enum store_end end, const struct err *err)
+/* The connection was lost while a question was open: a statement that takes too long ends it, so it may be an event's
+ * own doing.  It must not take the others with it for ever, nor hold its door. */
+static void lane_lost_events(struct flow_lane *l, const struct err *err)
 {
-	struct flow_lane *l = arg;
+	struct batch *b = &l->batch;
+	struct visit *v = b->n_visits ? b->visits[0] : NULL;
+	struct flow_customer *c = v ? v->flow : NULL;
 
-	if (end != STORE_OK)
-		log_damped(LOG_LVL_ERROR, &l->lc, "could not set due work aside: %s",
-			err ? err->text : store_end_name(end));
-	l->flow->want_switches = true;
-	lane_rest(l);
-}
-
-/* Due work that the database refuses: taken one at a time; the culprit is struck, twice sets it aside. */
-static bool lane_refused_due(struct flow_lane *l, const struct err *err)
-{
-	struct flow *f = l->flow;
-	struct visit *v = l->batch.n_visits == 1 ? l->batch.visits[0] : NULL;
-
-	f->stats.retries++;
-	f->due_us = flow_boot_us(f) + LANE_RETRY_US;
-	if (!f->due_one || v == NULL) {
-		log_warning(&l->lc, "due work was refused, trying it one by one: %s", err->text);
-		f->due_one = true;
-		return false;
+	if (c != NULL && c->single && b->n_visits == 1 && v->n_events >= 1 &&
+		++c->lost >= LANE_LOST_MOST) {
+		lane_return_aside(l->flow, b);
+		lane_quarantine_culprit(l, v->events[0],
+			"the database could not answer what rules ask about it", err);
+		return;
 	}
-	for (size_t i = 0; i < v->n_chains; i++) {
-		struct chain *c = v->chains[i];
-
-		if (!c->due)
-			continue;
-		log_error(&l->lc, "could not save chain %lld of rule \"%.*s\": %s",
-			(long long)c->id, SPAN_ARG(c->rule), err->text);
-		arena_reset(&l->set_arena);
-		l->pair = (struct switch_pair){ .kind = SPAN("chain"),
-			.id = span_of(arena_printf(&l->set_arena, "%lld", (long long)c->id)),
-			.rule = span_of(arena_dup(&l->set_arena, c->rule.p, c->rule.n)) };
-		lane_enter(l, LANE_STRIKE);
-		f->store->ops->strike(f->store, l->number, &l->pair, lane_on_struck, l);
-		return true;
-	}
-	return false;
+	lane_part(b);
+	lane_return_all(l);
 }
 
 /* The commit may have happened: when these events come back as duplicates, it did. */
@@ -304,11 +291,12 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 			lane_mark_unsure(b);
 	}
 	if (b->kind == BATCH_DUE) {
-		f->due_us = flow_boot_us(f) + (end == STORE_AGAIN ? 1000 : LANE_RETRY_US);
-		if (end == STORE_REFUSED && lane_refused_due(l, err))
+		if (lane_failed_due(l, end, err))
 			return;
 	} else if (end == STORE_REFUSED) {
 		lane_refused_events(l, err);
+	} else if (end == STORE_LOST && l->step == LANE_FETCH) {
+		lane_lost_events(l, err);
 	} else {
 		if (end == STORE_AGAIN && ++l->again > LANE_AGAIN_MOST) {
 			log_damped(LOG_LVL_WARNING, &l->lc, "a batch collided %u times: %s",
@@ -369,36 +357,6 @@ static void lane_set_conflicts_aside(struct batch *b)
 			e->reason = "an event with this id was accepted before with other content";
 			BATCH_PUSH(&b->arena, b->aside, b->n_aside, b->cap_aside) = e;
 		}
-}
-
-/* How far the due work is behind, and what that means for the rate. */
-static void lane_note_due(struct flow_lane *l)
-{
-	struct flow *f = l->flow;
-	struct batch *b = &l->batch;
-	size_t overdue = 0;
-	int64_t oldest_us = b->now_us;
-
-	if (b->kind != BATCH_DUE)
-		return;
-	for (size_t i = 0; i < b->n_visits; i++)
-		for (size_t k = 0; k < b->visits[i]->n_chains; k++) {
-			const struct chain *c = b->visits[i]->chains[k];
-
-			if (!c->due)
-				continue;
-			f->stats.due_chains++;
-			oldest_us = c->wake_us < oldest_us ? c->wake_us : oldest_us;
-			overdue += b->now_us - c->wake_us > LANE_LONG_OVERDUE_US;
-		}
-	f->stats.oldest_due_us = b->now_us - oldest_us;
-	f->behind = overdue > 0;
-	f->catch_up_tokens -= (double)overdue;
-	f->due_us = flow_boot_us(f) + f->limits.poll_us;
-	if (b->more_due)
-		f->due_us = 0;
-	else if (b->next_due_us != TIME_NONE && b->next_due_us - b->now_us < f->limits.poll_us)
-		f->due_us = l->loaded_us + (b->next_due_us - b->now_us);
 }
 
 /* Identities that lead to this card already need no insert again. */
@@ -483,6 +441,7 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 		lane_enter(l, LANE_ABANDON);
 		return;
 	}
+	lane_single_out_due(l);
 	lane_note_due(l);
 	if (lane_sift(l) == 0 && b->n_aside == 0) {
 		lane_enter(l, LANE_ABANDON);
@@ -558,6 +517,7 @@ static void lane_receipt(struct flow_lane *l)
 			continue;
 		}
 		c->in_batch = c->alone = c->single = false;
+		c->lost = 0;
 		for (size_t k = 0; k < v->n_events; k++) {
 			struct shop_event *e = v->events[k];
 
@@ -589,8 +549,8 @@ static void lane_on_saved(void *arg, enum store_end end, const struct err *err)
 	LANE_FAILPOINT(l, "saved");
 	l->again = 0;
 	f->stats.batches++;
-	if (l->batch.kind == BATCH_DUE && l->batch.n_visits == 0)
-		f->due_one = false;
+	if (l->batch.kind == BATCH_DUE)
+		flow_due_saved(f);
 	channels = lane_after_commit(l);
 	if (f->host.committed != NULL)
 		f->host.committed(f->host.arg, &l->batch, flow_boot_us(f) - l->started_us);
@@ -621,13 +581,14 @@ static void lane_take_set(struct flow_lane *l)
 			&l->lc, "could not load rule set %lld: %s", (long long)l->set.id, err.text);
 		snprintf(f->why_not_ready, sizeof f->why_not_ready,
 			"rule set %lld could not be loaded", (long long)l->set.id);
+		f->set_failed = true;
 		f->set_not_before_us = flow_boot_us(f) + LANE_SET_RETRY_US;
 		return;
 	}
 	if (f->judge != NULL)
 		judge_free(f->judge);
 	f->judge = j;
-	f->want_set = false;
+	f->want_set = f->set_failed = false;
 	f->want_switches = true;
 	log_notice(
 		&l->lc, "rule set %lld is active, %zu files", (long long)l->set.id, l->set.n_texts);

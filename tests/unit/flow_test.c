@@ -100,13 +100,29 @@ static void attach(struct batch *b, struct visit *v, const struct shop_event *e)
 			e->previous;
 }
 
-/* An event called "bad" makes the store refuse its batch. */
+/* Is there an event in the batch that asks what takes too long? */
+static bool is_slow(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++)
+		for (size_t k = 0; k < b->visits[i]->n_events; k++)
+			if (b->visits[i]->events[k]->status == EVENT_NEW &&
+				(span_starts(b->visits[i]->events[k]->id, "slow") ||
+					span_is(b->visits[i]->events[k]->type, "message.slow")))
+				return true;
+	return false;
+}
+
+/* An event called "bad" makes the store refuse its batch, one called "slow" costs the connection. */
 enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t *ret_n)
 {
 	struct batch *b = s->batch;
 
-	(void)ret_queries;
-	(void)ret_n;
+	*ret_queries = NULL;
+	*ret_n = 0;
+	if (is_slow(b)) {
+		mem_fail_next(store, MEM_FETCH, STORE_LOST, false);
+		return JUDGE_NEED;
+	}
 	for (size_t i = 0; i < b->n_visits; i++)
 		for (size_t k = 0; k < b->visits[i]->n_events; k++) {
 			struct shop_event *e = b->visits[i]->events[k];
@@ -116,7 +132,7 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 			e->status = EVENT_ACCEPTED;
 			e->seq = b->id_next++;
 			attach(b, b->visits[i], e);
-			if (span_is(e->id, "bad"))
+			if (span_is(e->id, "bad") || span_is(e->type, "message.bad"))
 				mem_fail_next(store, MEM_SAVE, STORE_REFUSED, false);
 		}
 	return JUDGE_DONE;
@@ -387,6 +403,84 @@ static void test_a_refused_batch_costs_only_the_culprit(void **state)
 	assert_true(p.events[1].seq < p.events[3].seq);
 	assert_int_equal(mem_tables(store)->n_events, 4);
 	assert_int_equal(mem_tables(store)->n_aside, 1);
+}
+
+/* P3: a question that ends the connection each time costs only the event that asks it. */
+static void test_an_event_that_costs_the_connection_is_set_aside(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "2", "boris", 1);
+	post_add(&p, "slow", "boris", 1);
+	post_add(&p, "3", "boris", 1);
+	post_send(&p);
+	p.ticket.late = NULL; /* a door that waits */
+	for (int i = 0; i < 20; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(p.events[i].status, i == 2 ? EVENT_QUARANTINED : EVENT_ACCEPTED);
+	assert_int_equal(mem_tables(store)->n_aside, 1);
+}
+
+/* Due work that can not be done keeps nobody else's from being done. */
+static void due_culprit(const char *type)
+{
+	struct post p = { .done = 0 };
+
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "2", "boris", 1);
+	post_add(&p, "3", "clara", 1);
+	post_send(&p);
+	pump();
+	mem_inbox(store, p.events[0].customer, &shop, "message.sent", SPAN("{}"), now_us);
+	mem_inbox(store, p.events[1].customer, &shop, "message.sent", SPAN("{}"), now_us);
+	mem_inbox(store, p.events[1].customer, &shop, type, SPAN("{}"), now_us);
+	mem_inbox(store, p.events[1].customer, &shop, "message.sent", SPAN("{}"), now_us);
+	mem_inbox(store, p.events[2].customer, &shop, "message.sent", SPAN("{}"), now_us);
+	flow_poke(flow);
+	for (int i = 0; i < 40; i++, now_us += 100000, mem_set_now(store, now_us))
+		pump();
+	assert_int_equal(mem_tables(store)->n_inbox, 0);
+	assert_int_equal(mem_tables(store)->n_events, 7);
+	assert_int_equal(mem_tables(store)->n_aside, 1);
+	assert_true(span_is(mem_tables(store)->aside[0]->type, type));
+}
+
+static void test_an_inbox_row_that_is_refused_is_set_aside(void **state)
+{
+	(void)state;
+	due_culprit("message.bad");
+}
+
+static void test_an_inbox_row_that_costs_the_connection_is_set_aside(void **state)
+{
+	(void)state;
+	due_culprit("message.slow");
+}
+
+/* Without a database nothing is to be done before it is back or a ticket is late. */
+static void test_nobody_wakes_up_for_nothing(void **state)
+{
+	struct post p = { .done = 0 }, q = { .done = 0 };
+
+	(void)state;
+	mem_set_up(store, false);
+	post_add(&p, "1", "anna", 1);
+	post_add(&q, "2", "anna", 1);
+	post_send(&p);
+	p.ticket.late = NULL; /* MQTT waits */
+	pump();
+	now_us += 3000000;
+	pump();
+	assert_int_equal(flow_next_us(flow), now_us + 500000);
+	post_send(&q);
+	pump();
+	now_us += 1800000;
+	pump();
+	assert_int_equal(flow_next_us(flow), now_us + 200000);
 }
 
 /* P1, P2: a commit whose answer was lost is found again, and the first sender hears accepted. */
@@ -904,6 +998,62 @@ static void test_numbers_lead_through_tombstones(void **state)
 	assert_int_equal(q.events[0].status, EVENT_QUARANTINED);
 }
 
+/* P4: a card that another engine joined meanwhile: what waited for it keeps its order, whichever key it came with. */
+static void test_events_of_a_stale_card_keep_their_order(void **state)
+{
+	struct flow *ours = flow, *other;
+	struct judge_env env = { .shops = &shop, .n_shops = 1 };
+	struct flow_host host = {
+		.boot_us = host_us, .wall_us = host_us, .poke = host_poke, .turn = host_turn
+	};
+	struct flow_limits limits;
+
+	(void)state;
+	flow_limits_default(&limits);
+	other = flow_open(store, &env, &limits, &host);
+	for (int steps = 1; steps < 8; steps++) {
+		struct post first = { .done = 0 }, join = { .done = 0 }, p[3] = { 0 };
+		char id[6][16], old[16], mail[16], anna[16];
+		struct shop_event *e;
+
+		for (int i = 0; i < 6; i++)
+			snprintf(id[i], sizeof id[i], "%d-%d", steps, i);
+		snprintf(old, sizeof old, "old%d", steps);
+		snprintf(mail, sizeof mail, "%d@example.com", steps);
+		snprintf(anna, sizeof anna, "anna%d", steps);
+		post_one(id[0], IDENTITY_ID, anna);
+		e = post_as(&first, id[1], IDENTITY_ID, old);
+		e->identity[e->n_identity++] = (struct identity){ IDENTITY_EMAIL, span_of(mail) };
+		post_send(&first);
+		pump();
+		post_one(id[5], IDENTITY_EMAIL, mail); /* both keys are in the cache now */
+		flow = other;
+		post_merged(&join, id[2], anna, old);
+		pump();
+		assert_int_equal(join.events[0].status, EVENT_ACCEPTED);
+		flow = ours;
+		post_as(&p[0], id[3], IDENTITY_ID, old);
+		post_as(&p[1], id[4], IDENTITY_EMAIL, mail);
+		post_as(&p[2], "last", IDENTITY_ID, old)->id = span_of(join.text[0]);
+		post_send(&p[0]);
+		flow_turn(flow); /* its card is being loaded */
+		post_send(&p[1]);
+		for (int i = 0; i < steps; i++) {
+			mem_turn(store);
+			flow_turn(flow);
+		}
+		post_send(&p[2]);
+		pump();
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(p[i].events[0].status, EVENT_ACCEPTED);
+			assert_int_equal(p[i].events[0].customer, join.events[0].customer);
+		}
+		assert_true(p[0].events[0].seq < p[1].events[0].seq);
+		assert_true(p[1].events[0].seq < p[2].events[0].seq);
+	}
+	flow_close(other);
+}
+
 #define FLOW_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -915,6 +1065,10 @@ int main(void)
 		FLOW_TEST(test_the_same_key_with_other_content_is_kept_aside),
 		FLOW_TEST(test_who_is_busy_waits_and_nobody_else),
 		FLOW_TEST(test_a_refused_batch_costs_only_the_culprit),
+		FLOW_TEST(test_an_event_that_costs_the_connection_is_set_aside),
+		FLOW_TEST(test_an_inbox_row_that_is_refused_is_set_aside),
+		FLOW_TEST(test_an_inbox_row_that_costs_the_connection_is_set_aside),
+		FLOW_TEST(test_nobody_wakes_up_for_nothing),
 		FLOW_TEST(test_a_lost_commit_that_happened_is_accepted_once),
 		FLOW_TEST(test_a_lost_commit_that_did_not_happen_is_done_again),
 		FLOW_TEST(test_calls_that_fail_are_repeated),
@@ -937,6 +1091,7 @@ int main(void)
 		FLOW_TEST(test_a_join_that_is_always_lost_is_left),
 		FLOW_TEST(test_a_join_keeps_the_order),
 		FLOW_TEST(test_numbers_lead_through_tombstones),
+		FLOW_TEST(test_events_of_a_stale_card_keep_their_order),
 	};
 
 	return cmocka_run_group_tests_name("flow", tests, NULL, NULL);
