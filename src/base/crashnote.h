@@ -13,7 +13,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-enum { CRASH_KIND_SIZE = 16, CRASH_ID_SIZE = 400, CRASH_RULE_SIZE = 160 };
+enum {
+	CRASH_KIND_SIZE = 16,
+	CRASH_ID_SIZE = 640 /* of a store, a source and an id at their longest */,
+	CRASH_RULE_SIZE = 160
+};
 
 struct crash_note {
 	_Atomic bool is_set;

@@ -12,6 +12,7 @@
  */
 #include "engine/eval.h"
 
+#include "base/crashnote.h"
 #include "base/failpoint.h"
 #include "base/json.h"
 #include "base/tz.h"
@@ -116,7 +117,7 @@ static void eval_take(lua_State *L, int n, void *ud)
 static void eval_note(const struct eval *e, bool begins)
 {
 	const struct judge_env *env = &e->desk->sitting->judge->env;
-	char id[400];
+	char id[CRASH_ID_SIZE];
 	int n;
 
 	if (!env->note)

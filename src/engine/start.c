@@ -59,7 +59,7 @@ static enum start_turn start_filter(struct start *s)
 	int64_t time_us = e->time_us == TIME_NONE ? e->received_us : e->time_us;
 	struct verdict_more none = { 0 };
 
-	if (!e->shop || !start_is_for_store(s->rule, e->shop))
+	if (!e->shop || e->shop->is_gone || !start_is_for_store(s->rule, e->shop))
 		return start_refuse(s, VERDICT_STORE, none);
 	if (what_match(&s->rule->on, e->type, e->data) < 0)
 		return start_refuse(s, VERDICT_FILTER, none);

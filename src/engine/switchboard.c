@@ -1,6 +1,7 @@
 /* switchboard.c: suspended rules and pairs set aside.  The list is nearly always empty, so it is no table. */
 #include "engine/switchboard.h"
 
+#include "base/crashnote.h"
 #include "base/str.h"
 #include "model/shop.h"
 
@@ -50,7 +51,7 @@ static bool switchboard_has(
 
 bool switchboard_is_struck(const struct switches *s, const struct shop_event *e, struct span rule)
 {
-	char id[400];
+	char id[CRASH_ID_SIZE];
 	int n;
 
 	if (!s->n_pairs)

@@ -74,7 +74,7 @@ static bool wake_may_run(struct desk *d, struct frame *f, struct chain *c, struc
 		wake_verdict(d, f, c, VERDICT_LEFT, NULL);
 		return false;
 	}
-	if (!c->shop) {
+	if (!c->shop || c->shop->is_gone) {
 		chain_halt(d, c, CHAIN_STUCK, "its store is not in the configuration any more",
 			answer);
 		wake_verdict(d, f, c, VERDICT_STORE, NULL);

@@ -89,6 +89,8 @@ static const char *check_texts(
 		return "id is longer than 128 bytes";
 	if (!admit_is_printable(env->id))
 		return "id contains control characters";
+	if (door != ADMIT_INTERNAL && !env->source.n && span_starts(env->id, "inbox:"))
+		return "ids that begin with \"inbox:\" are the daemon's own";
 	*ret_member = "source";
 	if (env->source.n > SOURCE_MOST)
 		return "source is longer than 256 bytes";

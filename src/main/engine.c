@@ -295,9 +295,13 @@ static void engine_on_struck(void *arg, enum store_end end, const struct err *er
 		crash_note_clear(e->env->strike);
 		if (e->step == ENGINE_STRIKE)
 			e->step = ENGINE_SERVE;
-	} else if (end == STORE_REFUSED) {
+	} else if (end ==
+		   STORE_REFUSED) { /* it will not be taken later, either: better serve without */
 		log_error(&e->lc, "could not write the strike of rule \"%s\": %s",
 			e->env->strike->rule, err->text);
+		crash_note_clear(e->env->strike);
+		if (e->step == ENGINE_STRIKE)
+			e->step = ENGINE_SERVE;
 	}
 	e->strike_at_us = clock_boot_us() + ENGINE_STRIKE_RETRY_US;
 	engine_want_turn(e);

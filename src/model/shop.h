@@ -60,6 +60,8 @@ struct shop {
 	const struct shop_calendar *calendar; /* working hours of the store; never NULL */
 	const struct shop_token *tokens;      /* who may speak for the store; may be none */
 	size_t ntokens;
+	/* Rows name it, but the configuration does not have it any more: nothing is started or run for it. */
+	bool is_gone;
 };
 
 #endif

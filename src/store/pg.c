@@ -140,7 +140,8 @@ static struct shop *pg_ghost(struct pg *pg, struct span id)
 		.country = "",
 		.from = "",
 		.reply_to = "",
-		.calendar = &nobody_works };
+		.calendar = &nobody_works,
+		.is_gone = true };
 	map_put(&pg->ghosts, id, s);
 	log_warning(&lc, "the database names store \"%s\", which is not configured", name);
 	return s;

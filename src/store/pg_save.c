@@ -73,6 +73,7 @@ struct save_identity {
 	const struct visit *visit;
 };
 
+/* The order of flow_who.c, whose insert may wait for ours and ours for it. */
 static int save_identity_cmp(const void *x, const void *y)
 {
 	const struct save_identity *a = x, *b = y;

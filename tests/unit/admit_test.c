@@ -212,6 +212,8 @@ static void texts(void **state)
 	is_refused("{\"id\":\"a\\u0085b\",\"type\":\"x\"}", "$.id", "control");
 	is_refused("{\"id\":\"a\\u2028b\",\"type\":\"x\"}", "$.id", "control");
 	is_refused("{\"id\":\"1\",\"type\":\"x\",\"source\":\"nudged:\"}", "$.source", "own");
+	is_refused("{\"id\":\"inbox:7\",\"type\":\"x\"}", "$.id", "own");
+	assert_true(admit("{\"id\":\"inbox:7\",\"type\":\"x\",\"source\":\"shop\"}"));
 	is_refused("{\"id\":\"1\",\"type\":\"x\",\"data\":[1]}", "$.data", "object");
 	is_refused("{\"id\":\"1\",\"type\":\"x\",\"data\":\"1\"}", "$.data", "object");
 	assert_true(admit("{\"id\":\"\xc3\xa9\",\"type\":\"Shop/Order-Placed\"}"));

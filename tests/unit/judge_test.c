@@ -845,6 +845,22 @@ static void rules_that_fail_often_are_reported(void **state)
 	world_close(&w);
 }
 
+/* A store that left the configuration starts nothing, and its chains are not run. */
+static void stores_that_are_gone_run_nothing(void **state)
+{
+	(void)state;
+	open_one(
+		"rule 'r' { on = 'x', mode = 'parallel', run = function(e) wait '1h' note 'went on' end }");
+	world_event(&w, "x", "{}");
+	w.shop.is_gone = true;
+	world_event(&w, "x", "{}");
+	assert_int_equal(w.customers[0].n_chains, 1);
+	world_advance(&w, "2h");
+	has_not("note went on");
+	has("stuck");
+	world_close(&w);
+}
+
 /* P7: a suspension that was decided in a batch that did not commit is decided again. */
 static void runs_of_a_lost_batch_do_not_count(void **state)
 {
@@ -1025,6 +1041,7 @@ int main(void)
 		cmocka_unit_test(switches_hold_rules),
 		cmocka_unit_test(rules_that_fail_often_are_reported),
 		cmocka_unit_test(runs_of_a_lost_batch_do_not_count),
+		cmocka_unit_test(stores_that_are_gone_run_nothing),
 		cmocka_unit_test(time_for_a_batch_ends),
 		cmocka_unit_test(histories_come_out_the_same),
 		cmocka_unit_test(errors_of_files_name_the_line),
