@@ -5,7 +5,9 @@
  * needs no keepalive.  Connecting and PUBACK are waited for in mosquitto_loop with a deadline each.
  *
  * A message whose PUBACK does not come is in doubt: the broker may have it.  MQTT would let us send it
- * again with DUP, but only within one session, and the promise is "at most once".
+ * again with DUP, but only within one session, and the promise is "at most once".  The library does so
+ * unasked on its next connection, whatever session that is: so each connection has a client object of
+ * its own, and what was not acknowledged goes with it.
  */
 #include "courier/mqttout.h"
 
@@ -148,14 +150,52 @@ static bool mqttout_publish(struct mqttout *q, struct courier *c, struct err *er
 	return true;
 }
 
+/* The options of the connection that are not given to connect. */
+static int mqttout_set(struct mqttout *q)
+{
+	const struct mqttout_options *o = q->o;
+	int rc = MOSQ_ERR_SUCCESS;
+
+	if (*o->user)
+		rc = mosquitto_username_pw_set(q->m, o->user, o->password);
+	if (rc == MOSQ_ERR_SUCCESS && o->tls)
+		rc = mosquitto_tls_set(q->m, *o->tls_ca ? o->tls_ca : NULL,
+			*o->tls_ca ? NULL : "/etc/ssl/certs", *o->tls_cert ? o->tls_cert : NULL,
+			*o->tls_key ? o->tls_key : NULL, NULL);
+	return rc;
+}
+
+static void mqttout_drop(struct mqttout *q)
+{
+	if (q->m != NULL)
+		mosquitto_destroy(q->m);
+	q->m = NULL;
+}
+
+/* The client of one connection. */
+static bool mqttout_make(struct mqttout *q, struct err *err)
+{
+	int rc = MOSQ_ERR_NOMEM;
+
+	q->m = mosquitto_new(q->o->client_id, true, q);
+	if (q->m == NULL || (rc = mqttout_set(q)) != MOSQ_ERR_SUCCESS) {
+		mqttout_drop(q);
+		return err_set(err, "could not set up the MQTT client: %s", mosquitto_strerror(rc));
+	}
+	mosquitto_connect_callback_set(q->m, mqttout_on_connect);
+	mosquitto_disconnect_callback_set(q->m, mqttout_on_disconnect);
+	mosquitto_publish_callback_set(q->m, mqttout_on_publish);
+	return true;
+}
+
 static bool mqttout_session(void *self, struct courier *c, struct err *err)
 {
 	struct mqttout *q = self;
-	bool ok;
+	bool ok = mqttout_make(q, err) && mqttout_connect(q, c, err);
 
-	if (!mqttout_connect(q, c, err)) {
+	if (!ok) {
 		courier_settle(c, COURIER_LATER, "no_broker", err->text);
-		mosquitto_disconnect(q->m);
+		mqttout_drop(q);
 		return false;
 	}
 	do
@@ -163,6 +203,7 @@ static bool mqttout_session(void *self, struct courier *c, struct err *err)
 	while (ok && courier_next(c) != NULL);
 	mosquitto_disconnect(q->m);
 	mosquitto_loop(q->m, 0, 1);
+	mqttout_drop(q);
 	return ok;
 }
 
@@ -198,32 +239,15 @@ static void mqttout_close(void *self)
 {
 	struct mqttout *q = self;
 
-	if (q->m != NULL)
-		mosquitto_destroy(q->m);
+	mqttout_drop(q);
 	arena_fini(&q->arena);
 	free(q);
-}
-
-/* The options of the connection that are not given to connect. */
-static int mqttout_set(struct mqttout *q)
-{
-	const struct mqttout_options *o = q->o;
-	int rc = MOSQ_ERR_SUCCESS;
-
-	if (*o->user)
-		rc = mosquitto_username_pw_set(q->m, o->user, o->password);
-	if (rc == MOSQ_ERR_SUCCESS && o->tls)
-		rc = mosquitto_tls_set(q->m, *o->tls_ca ? o->tls_ca : NULL,
-			*o->tls_ca ? NULL : "/etc/ssl/certs", *o->tls_cert ? o->tls_cert : NULL,
-			*o->tls_key ? o->tls_key : NULL, NULL);
-	return rc;
 }
 
 static void *mqttout_open(const struct courier_env *env, struct err *err)
 {
 	static bool is_open;
 	struct mqttout *q;
-	int rc = MOSQ_ERR_NOMEM;
 
 	if (!*env->mqttout.host) {
 		err_set(err, "[mqtt] host is empty: there is no broker to publish to");
@@ -234,15 +258,11 @@ static void *mqttout_open(const struct courier_env *env, struct err *err)
 	is_open = true;
 	q = xcalloc(1, sizeof *q);
 	q->o = &env->mqttout;
-	q->m = mosquitto_new(q->o->client_id, true, q);
-	if (q->m == NULL || (rc = mqttout_set(q)) != MOSQ_ERR_SUCCESS) {
-		err_set(err, "could not set up the MQTT client: %s", mosquitto_strerror(rc));
+	if (!mqttout_make(q, err)) { /* now, so that mistakes in the settings show */
 		mqttout_close(q);
 		return NULL;
 	}
-	mosquitto_connect_callback_set(q->m, mqttout_on_connect);
-	mosquitto_disconnect_callback_set(q->m, mqttout_on_disconnect);
-	mosquitto_publish_callback_set(q->m, mqttout_on_publish);
+	mqttout_drop(q);
 	return q;
 }
 

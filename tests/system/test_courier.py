@@ -3,6 +3,7 @@
 Rows are written by SQL, the courier is tests/courier_run; no engine.  The program is looked for in the build
 directory: $NUDGED_BUILD, else the current directory.
 """
+import contextlib
 import json
 import os
 import random
@@ -724,6 +725,19 @@ def test_publish_without_puback_is_in_doubt(bench):
         s.sendall(b"\x20\x02\x00\x00")  # CONNACK
         assert s.recv(1000)
         assert bench.until(m, "in_doubt") == ("in_doubt", "no_puback")
+        # P14: what is in doubt is not sent again with the next message
+        n = bench.message(channel="publish", data={"topic": "t", "payload": 2})
+        s.close()
+        s, _ = server.accept()
+        s.recv(1000)
+        s.sendall(b"\x20\x02\x00\x00")
+        s.settimeout(1)
+        got = b""
+        with contextlib.suppress(TimeoutError):
+            while part := s.recv(1000):
+                got += part
+        assert bench.until(n, "sending", "in_doubt")
+        assert got.count(b"nudged/shop/t") == 1 and got.endswith(b"2")
 
 
 def test_publish_only_to(bench, broker):
