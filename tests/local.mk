@@ -19,3 +19,4 @@ tests_api_run_SOURCES = tests/api_run.c
 EXTRA_DIST += tests/system/test_api.py
 EXTRA_DIST += tests/rules
 EXTRA_DIST += tests/system/daemon.py tests/system/test_kill.py
+EXTRA_DIST += tests/system/test_outage.py
