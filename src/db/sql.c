@@ -153,14 +153,16 @@
 		" and k.deadline <= now() and c.merged_into = 0 "                                  \
 		"order by k.deadline limit " #limit " for no key update of c skip locked",         \
 		SQL_LANE, false }
-/* A row may name a card that was joined meanwhile: whoever has that one now is meant. */
-#define PICK_INBOX(limit)                                                                             \
-	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "",                                        \
-		"select c.id, i.due, t.id <> c.id from inbox i join customer t on t.id = i.customer " \
-		"join customer c on c.id = "                                                          \
-		"case t.merged_into when 0 then t.id else living_card(t.merged_into) end "            \
-		"where i.due <= now() and c.merged_into = 0 "                                         \
-		"order by i.due limit " #limit " for no key update of c skip locked",                 \
+/* A row may name a card that was joined meanwhile: whoever has that one now is meant.  The lateral lock keeps
+ * the order: due rows first, one customer each, no further than the limit. */
+#define PICK_INBOX(limit)                                                                          \
+	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "",                                     \
+		"select c.id, p.due, p.merged <> 0 from (select i.due, i.customer, "               \
+		"(select t.merged_into from customer t where t.id = i.customer) as merged "        \
+		"from inbox i where i.due <= now() order by i.due offset 0) p "                    \
+		"cross join lateral (select x.id from customer x where x.id = "                    \
+		"case p.merged when 0 then p.customer else living_card(p.merged) end "             \
+		"and x.merged_into = 0 for no key update skip locked) c limit " #limit,            \
 		SQL_LANE, false }
 
 const struct sql sql_table[SQL_COUNT] = {
@@ -171,6 +173,9 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_COMMIT] = { "commit", "", "commit", SQL_LANE, false },
 	[SQL_ROLLBACK] = { "rollback", "", "rollback", SQL_LANE | SQL_KEEPER, false },
 	[SQL_PATIENT] = { "patient", "", "set local lock_timeout = '1s'", SQL_LANE, false },
+	/* for this transaction */
+	[SQL_COMMIT_LAZILY] = { "commit_lazily", "",
+		"select set_config('synchronous_commit', 'off', true)", SQL_LANE, false },
 
 	/*** identify ***/
 	[SQL_IDENTITY_FIND] = { "identity_find", "SNS",
@@ -192,16 +197,15 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE, false },
 	/* who loses the race for an identity makes no card; he finds it with the next find */
 	[SQL_IDENTITY_MAKE] = { "identity_make", "SNSI",
-		"with u as (select base, kind::smallint, value, "
-		"case card when 0 then nextval('customer_no') else card end as card, card = 0 as fresh "
-		"from unnest($1::text[], $2::int[], $3::text[], $4::bigint[]) u(base, kind, value, card)), "
-		"won as (insert into identity (base, kind, value, customer) "
-		"select base, kind, value, card from u "
+		"with won as (insert into identity (base, kind, value, customer) "
+		"select base, kind::smallint, value, "
+		"case card when 0 then nextval('customer_no') else card end "
+		"from unnest($1::text[], $2::int[], $3::text[], $4::bigint[]) u(base, kind, value, card) "
 		"on conflict do nothing returning base, kind, value, customer), "
 		"made as (insert into customer (id, base, hidden, email, phone, created_at, last_seen_at) "
 		"select customer, base, kind = 7, case kind when 2 then value end, "
 		"case kind when 3 then value end, clock_timestamp(), clock_timestamp() from won "
-		"where customer in (select card from u where fresh)) "
+		"where customer <> all($4)) "
 		"select base, kind::int, value, customer from won",
 		SQL_LANE, false },
 

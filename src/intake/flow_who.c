@@ -135,8 +135,11 @@ static size_t flow_ask_sort(struct store_identity *v, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (kept && flow_ask_cmp(&v[kept - 1], &v[i]) == 0) {
 			v[kept - 1].make |= v[i].make;
-			if (v[kept - 1].attach == 0)
+			if (v[kept - 1].attach == 0) {
 				v[kept - 1].attach = v[i].attach;
+				v[kept - 1].identity_version = v[i].identity_version;
+				v[kept - 1].weak = v[i].weak;
+			}
 		} else {
 			v[kept++] = v[i];
 		}
@@ -289,6 +292,8 @@ static void flow_make_for(struct flow_lane *l, const struct shop_event *e)
 			continue;
 		l->make[l->n_make] = *a;
 		l->make[l->n_make].make = l->make[l->n_make].missing = true;
+		l->make[l->n_make].identity_version = weak ? first->identity_version : 0;
+		l->make[l->n_make].weak = weak && first->weak;
 		l->make[l->n_make++].attach = weak ? first->customer : 0;
 	}
 }

@@ -5,7 +5,7 @@
  * "insert .. on conflict do nothing returning": who loses a race for an identity makes no card and finds
  * the winner's with the second find, in a statement that begins after the winner's commit.  An identity
  * is never held together with a card.  So an identity may be given to a card that is joined with another at this
- * moment: what leads to a tombstone leads to the living card.
+ * moment: what leads to a tombstone leads to the living card, and until it is found so the load says STALE.
  */
 #include "store/pg_int.h"
 
@@ -41,11 +41,10 @@ static void identify_on_made(void *arg, unsigned tag, const struct db_rows *rows
 			!span_eq(v->value, db_rows_text(rows, i, 2)) ||
 			!span_eq(v->base, db_rows_text(rows, i, 0)))
 			continue;
-		/* what was given to a card is found again: is it weak, or a tombstone by now? */
 		v->made = true;
-		v->weak = identity_kind_is_weak(v->kind);
-		v->customer = v->attach == 0 ? db_rows_i64(rows, i, 3) : 0;
-		i++;
+		v->customer = db_rows_i64(rows, i++, 3);
+		if (v->attach == 0)
+			v->weak = identity_kind_is_weak(v->kind);
 	}
 }
 
@@ -93,8 +92,20 @@ static void identify_on_make_end(void *arg, const struct db_end *end)
 		identify_find(l);
 }
 
+/* Are there new cards among what is to be made?  Their numbers must not be given out again after a crash. */
+static bool identify_has_cards(const struct pg_lane *l)
+{
+	for (size_t i = 0; i < l->n_asked; i++)
+		if (l->ids[l->asked[i]].attach == 0)
+			return true;
+	return false;
+}
+
 static void identify_make(struct pg_lane *l)
 {
+	/* what is only attached need not be on disk before the commit of the batch that follows */
+	if (!identify_has_cards(l))
+		db_send_plain(l->db, SQL_COMMIT_LAZILY, NULL, NULL, 0);
 	identify_bind(l, SQL_IDENTITY_MAKE);
 	db_send(l->db, &l->bind, identify_on_made, l, SQL_IDENTITY_MAKE);
 	db_sync(l->db, identify_on_make_end, l);
@@ -154,8 +165,12 @@ void pg_identify(struct store *s, int lane, struct store_identity *v, size_t n, 
 	l->asked = arena_array(a, size_t, n);
 	l->asked_number = arena_array(a, size_t, n);
 	for (size_t i = 0; i < n; i++) {
-		v[i].customer = v[i].identity_version = 0;
-		v[i].made = v[i].weak = false;
+		v[i].customer = 0;
+		v[i].made = false;
+		if (v[i].attach != 0)
+			continue;
+		v[i].identity_version = 0;
+		v[i].weak = false;
 	}
 	identify_collect(l);
 	for (size_t i = 0; i < n && all_missing; i++)

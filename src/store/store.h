@@ -35,8 +35,10 @@ struct store_identity {
 	struct span base;
 	enum identity_kind kind;
 	struct span value;
-	bool make;      /* not known: make a card for it */
-	int64_t attach; /* 0, or with `make`: do not make a card but give it to this one */
+	bool make; /* not known: make a card for it */
+	/* 0, or with `make`: do not make a card but give it to this one, whose identity_version and weak the
+	 * caller fills in */
+	int64_t attach;
 	bool missing; /* with `make`: nobody had it a moment ago, it need not be looked for first */
 	/* answer */
 	int64_t customer;         /* 0: unknown (and not made) */
