@@ -194,6 +194,8 @@ create index message_ready on message (channel, class, due) where state = 'ready
 create index message_sending on message (id) where state = 'sending';
 create index message_open on message (customer) where state in ('ready', 'sending');
 create index message_customer on message (customer, id);
+-- "never the same twice from this rule"
+create index message_reason on message (customer, rule, reason) where reason is not null;
 
 create table task (
 	id bigint primary key,

@@ -313,6 +313,11 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select bundle, level from rule_text where hash = $1", SQL_LANE, false },
 	[SQL_QUERY_CHAIN] = { "query_chain", "i",
 		"select event, history, arrived from chain where id = $1", SQL_LANE, false },
+	[SQL_QUERY_REASON] = { "query_reason", "issn",
+		"select id, chain, state = 'ready' and not keep from message where customer = $1 "
+		"and rule = $2 and reason = $3 and state in ('ready', 'sending', 'sent', 'in_doubt') "
+		"order by id desc limit $4",
+		SQL_LANE, false },
 
 	/*** save ***/
 	/* no "on conflict": who was second with a key hears 23505, rolls back and loads again; looking for

@@ -63,6 +63,7 @@ enum sql_id {
 	SQL_QUERY_ORDERS,
 	SQL_QUERY_TEXT,
 	SQL_QUERY_CHAIN,
+	SQL_QUERY_REASON,
 	/* save, in the order in which a save sends them */
 	SQL_EVENT_ADD,
 	SQL_IDENTITY_ADD,

@@ -20,7 +20,8 @@ static bool ask_is_same(const struct query *a, const struct query *b)
 	for (size_t i = 0; i < a->n_types; i++)
 		if (!span_eq(a->types[i], b->types[i]))
 			return false;
-	return span_eq(a->order_id, b->order_id) && span_eq(a->hash, b->hash);
+	return span_eq(a->order_id, b->order_id) && span_eq(a->hash, b->hash) &&
+	       span_eq(a->rule, b->rule) && span_eq(a->reason, b->reason);
 }
 
 const struct query *ask_answered(struct desk *d, const struct query *q)

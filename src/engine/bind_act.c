@@ -15,6 +15,7 @@
 #include "engine/args.h"
 #include "engine/binds.h"
 #include "engine/card.h"
+#include "engine/chain_step.h"
 #include "engine/lua_json.h"
 #include "engine/script.h"
 #include "model/staff.h"
@@ -26,6 +27,8 @@ enum {
 	ACT_WITH_BYTES = 16 * 1024,
 	ACT_EMIT_BYTES = 64 * 1024,
 	ACT_TEXT_BYTES = 4096,
+	ACT_REASON_MOST =
+		100, /* ready ones of chains that give way may stand before the one that counts */
 };
 
 /* {"id":17}, and what else a step answered. */
@@ -197,6 +200,7 @@ static struct message *act_email_write(lua_State *L, struct eval *e, struct span
 	m->due_us = due_us;
 	m->expires_us = expires_us;
 	m->subject = subject;
+	m->reason = args_text(L, e, 1, "reason");
 	m->keep = args_flag(L, 1, "keep");
 	act_email_template(L, e, m);
 	refused =
@@ -209,9 +213,48 @@ static struct message *act_email_write(lua_State *L, struct eval *e, struct span
 	return m;
 }
 
+/* Has the customer had this from this rule, or will he? */
+static bool act_is_repeated(lua_State *L, struct eval *e, struct span reason)
+{
+	struct query q = { .kind = QUERY_REASON,
+		.since_us = TIME_NONE,
+		.rule = e->chain->rule,
+		.reason = reason,
+		.limit = ACT_REASON_MOST };
+	const struct query *answered = eval_ask(L, e, &q);
+	const struct visit *v = e->desk->visit;
+
+	for (size_t i = 0; i < answered->n_messages; i++)
+		if (!answered->messages[i].is_loose ||
+			!chain_gives_way(
+				e->desk, e->frame, e->rule, e->chain, answered->messages[i].chain))
+			return true;
+	for (size_t i = 0; i < v->n_messages; i++) {
+		const struct message *m = v->messages[i];
+
+		if (m->state == MESSAGE_READY && span_eq(m->rule, q.rule) &&
+			span_eq(m->reason, reason) &&
+			(m->keep ||
+				!chain_gives_way(e->desk, e->frame, e->rule, e->chain, m->chain)))
+			return true;
+	}
+	return false;
+}
+
+/* The handle of a message that is over and was never written.  It has the number of its chain: no message has that,
+ * and all such handles of a chain tell the same. */
+static int act_email_repeated(lua_State *L, struct eval *e, struct span template_name)
+{
+	eval_record(L, e, "email", template_name,
+		act_result(e, "\"code\":\"repeated\",", e->chain->id));
+	what_push_handle(L, WHAT_MESSAGE, e->chain->id);
+	return 1;
+}
+
 /*** @function email(t)
- * Writes an email; it goes out as soon as quiet hours and limits let it.
- * @param {table} t template=, to=, with=, subject=, attach=, at=, expires=, class=, keep=
+ * Writes an email; it goes out as soon as quiet hours and limits let it.  With reason= it is written once: when
+ * one of this rule with this reason stands to reach the customer, or may have, it is over at once (code "repeated").
+ * @param {table} t template=, to=, with=, subject=, attach=, at=, expires=, class=, keep=, reason=
  * @return {handle} outcomes .sent .delivered .opened .clicked .replied .failed
  */
 static int l_act_email(lua_State *L)
@@ -219,18 +262,19 @@ static int l_act_email(lua_State *L)
 	static const char *const keys[] = { "template", "to", "with", "subject", "attach", "at",
 		"expires", "class", "keep", "reason", NULL };
 	struct eval *e = eval_of_run(L, "email");
-	struct span name, result;
+	struct span name, result, reason;
 	struct message *m;
 	const char *members;
 
 	args_open(L, 1, "email", keys);
-	if (args_push(L, 1, "reason"))
-		return luaL_error(L, "email: \"reason\" is not available in this version");
 	name = args_need_text(L, e, 1, "email", "template");
 	if (eval_step(L, e, "email", name, &result)) {
 		what_push_handle(L, WHAT_MESSAGE, act_recorded_id(result));
 		return 1;
 	}
+	reason = args_text(L, e, 1, "reason");
+	if (reason.n && act_is_repeated(L, e, reason))
+		return act_email_repeated(L, e, name);
 	eval_effect(L, e);
 	m = act_email_write(L, e, name);
 	members = m->code.p ? arena_printf(eval_arena(e), "\"code\":\"%s\",\"expires\":%lld,",

@@ -85,8 +85,7 @@ static void chain_open_messages(struct desk *d, struct chain *c, size_t from)
 	if (c->n_open)
 		memcpy(open, c->open, c->n_open * sizeof *open);
 	for (size_t i = from; i < v->n_messages; i++)
-		if (v->messages[i]->chain == c->id && v->messages[i]->state == MESSAGE_READY &&
-			v->messages[i]->channel != CHANNEL_PUBLISH)
+		if (v->messages[i]->chain == c->id && v->messages[i]->state == MESSAGE_READY)
 			open[c->n_open++] = v->messages[i]->id;
 	c->open = open;
 }
@@ -127,7 +126,7 @@ static void chain_withdraw(struct desk *d, const struct chain *c)
 
 	for (size_t i = 0; i < v->n_messages; i++)
 		if (v->messages[i]->chain == c->id && v->messages[i]->state == MESSAGE_READY &&
-			!v->messages[i]->keep && v->messages[i]->channel != CHANNEL_PUBLISH)
+			!v->messages[i]->keep)
 			v->messages[i]->state = MESSAGE_WITHDRAWN;
 	for (size_t i = 0; i < v->n_tasks; i++)
 		if (v->tasks[i]->chain == c->id && v->tasks[i]->state == TASK_OPEN &&
@@ -234,4 +233,33 @@ bool chain_is_immune(struct desk *d, const struct frame *f, const struct chain *
 	const struct shop_event *born = desk_chain_of(d, c)->born;
 
 	return f->event->cause_chain == c->id || (born && (born == f->event || born == f->parent));
+}
+
+/* Is it one of the customer's already, and not only on its way? */
+static bool chain_is_admitted(const struct visit *v, const struct chain *c)
+{
+	for (size_t i = 0; i < v->n_chains; i++)
+		if (v->chains[i] == c)
+			return true;
+	return false;
+}
+
+bool chain_gives_way(struct desk *d, const struct frame *f, const struct rule *rule,
+	const struct chain *fresh, int64_t chain)
+{
+	const struct visit *v = d->visit;
+
+	for (size_t i = 0; i < v->n_withdraw; i++)
+		if (v->withdraw[i] == chain)
+			return true;
+	if (rule->mode != RULE_RESTART || !f->event || chain_is_admitted(v, fresh))
+		return false;
+	for (size_t i = 0; i < v->n_chains; i++) {
+		const struct chain *c = v->chains[i];
+
+		if (c->id == chain)
+			return chain_state_is_live(c->state) && span_eq(c->rule, fresh->rule) &&
+			       span_eq(c->key, fresh->key) && !chain_is_immune(d, f, c);
+	}
+	return false;
 }

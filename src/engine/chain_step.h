@@ -32,5 +32,9 @@ bool chain_key_matches(
 	struct desk *d, struct span key_field, const struct chain *c, const struct shop_event *e);
 /* Is this chain out of the event's reach: begun by it, or its maker? */
 bool chain_is_immune(struct desk *d, const struct frame *f, const struct chain *c);
+/* Is the chain of that number ended in this batch, or will it be when `fresh` has begun (mode "restart")?  Then what
+ * it wrote and nobody has taken never goes out. */
+bool chain_gives_way(struct desk *d, const struct frame *f, const struct rule *rule,
+	const struct chain *fresh, int64_t chain);
 
 #endif

@@ -143,6 +143,12 @@ enum query_kind {
 	QUERY_TEXT,   /* a rule text by hash -> text (bundle JSON); TEXT {NULL,0}: not there */
 	QUERY_CHAIN, /* the body of a live chain that was loaded without: an event that the daemon or a rule
 	                 made in this batch may wake it -> event, history, arrived and loaded of *chain */
+	QUERY_REASON, /* messages of the customer by this rule and with this reason that stand to reach him or
+	                 may have: ready, sending, sent, in doubt; newest first, at most limit -> messages */
+};
+struct query_message {
+	int64_t id, chain;
+	bool is_loose; /* ready and not `keep`: goes with its chain */
 };
 struct query_row {
 	struct span id, type, data;
@@ -160,6 +166,7 @@ struct query {
 	size_t limit;         /* at most 10,000 */
 	struct span hash;     /* QUERY_TEXT */
 	struct chain *chain;  /* QUERY_CHAIN: of a visit of this batch */
+	struct span rule, reason; /* QUERY_REASON */
 	/* answer, in the batch's arena */
 	int64_t count;
 	int64_t last_us; /* time of the newest; TIME_NONE: none */
@@ -167,6 +174,8 @@ struct query {
 	size_t n_rows;
 	struct order **orders;
 	size_t n_orders;
+	struct query_message *messages;
+	size_t n_messages;
 	struct span text;
 	int level;
 };

@@ -732,6 +732,40 @@ static void mem_answer_chain(struct mem *m, struct batch *b, struct query *q)
 	}
 }
 
+/* May the message reach the customer, or has it? */
+static bool mem_is_repeat(const struct query *q, const struct message *x)
+{
+	bool counts = false;
+
+	switch (x->state) {
+	case MESSAGE_READY:
+	case MESSAGE_SENDING:
+	case MESSAGE_SENT:
+	case MESSAGE_IN_DOUBT: counts = true; break;
+	case MESSAGE_FAILED:
+	case MESSAGE_WITHDRAWN:
+	case MESSAGE_EXPIRED:
+	case MESSAGE_CAPPED:
+	case MESSAGE_REFUSED: break;
+	}
+	return counts && x->customer == q->customer && span_eq(x->rule, q->rule) &&
+	       span_eq(x->reason, q->reason);
+}
+
+static void mem_answer_reason(struct mem *m, struct batch *b, struct query *q)
+{
+	size_t cap = 0;
+
+	for (size_t i = m->t.n_messages; i-- > 0 && q->n_messages < q->limit;) {
+		const struct message *x = m->t.messages[i];
+
+		if (mem_is_repeat(q, x))
+			BATCH_PUSH(&b->arena, q->messages, q->n_messages, cap) =
+				(struct query_message){ x->id, x->chain,
+					x->state == MESSAGE_READY && !x->keep };
+	}
+}
+
 static void mem_fetch(struct store *s, int lane, struct batch *b, struct query *q, size_t n,
 	store_done_fn *done, void *arg)
 {
@@ -741,13 +775,14 @@ static void mem_fetch(struct store *s, int lane, struct batch *b, struct query *
 	if (mem_fails(m, lane, MEM_FETCH, done, arg))
 		return;
 	for (size_t i = 0; i < n; i++) {
-		q[i].n_rows = q[i].n_orders = 0;
+		q[i].n_rows = q[i].n_orders = q[i].n_messages = 0;
 		switch (q[i].kind) {
 		case QUERY_COUNT:
 		case QUERY_EVENTS: mem_answer_events(m, b, &q[i]); break;
 		case QUERY_ORDERS: mem_answer_orders(m, b, &q[i]); break;
 		case QUERY_TEXT: mem_answer_text(m, b, &q[i]); break;
 		case QUERY_CHAIN: mem_answer_chain(m, b, &q[i]); break;
+		case QUERY_REASON: mem_answer_reason(m, b, &q[i]); break;
 		}
 	}
 	mem_answer(m, lane, STORE_OK, NULL, done, arg);

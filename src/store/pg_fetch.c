@@ -45,6 +45,18 @@ static void fetch_on_chain(struct pg_lane *l, struct query *q, const struct db_r
 	q->chain->loaded = true;
 }
 
+static void fetch_on_reason(struct pg_lane *l, struct query *q, const struct db_rows *rows)
+{
+	size_t n = db_rows_count(rows);
+
+	q->messages = arena_array(l->reader.arena, struct query_message, n);
+	q->n_messages = n;
+	for (size_t i = 0; i < n; i++)
+		q->messages[i] = (struct query_message){ .id = db_rows_i64(rows, i, 0),
+			.chain = db_rows_i64(rows, i, 1),
+			.is_loose = db_rows_bool(rows, i, 2) };
+}
+
 /* The answer to query number `tag`. */
 static void fetch_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
 {
@@ -65,6 +77,7 @@ static void fetch_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
 		q->level = (int)db_rows_i64(rows, 0, 1);
 		break;
 	case QUERY_CHAIN: fetch_on_chain(l, q, rows); break;
+	case QUERY_REASON: fetch_on_reason(l, q, rows); break;
 	}
 }
 
@@ -123,6 +136,13 @@ static void fetch_bind(struct bind *b, const struct query *q)
 		bind_begin(b, SQL_QUERY_CHAIN);
 		bind_i64(b, 0, q->chain->id);
 		break;
+	case QUERY_REASON:
+		bind_begin(b, SQL_QUERY_REASON);
+		bind_i64(b, 0, q->customer);
+		bind_key(b, 1, q->rule);
+		bind_key(b, 2, q->reason);
+		bind_int(b, 3, fetch_limit(q));
+		break;
 	}
 }
 
@@ -136,7 +156,7 @@ void pg_fetch(struct store *s, int lane, struct batch *b, struct query *q, size_
 	for (size_t i = 0; i < n; i++) {
 		q[i].count = 0;
 		q[i].last_us = TIME_NONE;
-		q[i].n_rows = q[i].n_orders = 0;
+		q[i].n_rows = q[i].n_orders = q[i].n_messages = 0;
 		q[i].text = (struct span){ NULL, 0 };
 		fetch_bind(&l->bind, &q[i]);
 		db_send(l->db, &l->bind, fetch_on_rows, l, (unsigned)i);

@@ -1168,6 +1168,63 @@ static void test_queries_list_orders(void **state)
 
 /*** rule sets and switches ***/
 
+/* A message of rule "r" with a reason, in a state. */
+static void add_reason(
+	struct batch *b, struct visit *v, const char *reason, enum message_state state, bool keep)
+{
+	struct message *m = add_message(b, v, 77, keep);
+
+	m->reason = span_of(reason);
+	m->state = state;
+}
+
+static void test_queries_tell_what_was_written_for_a_reason(void **state)
+{
+	int64_t who = cases_customer(d, "reason@fetch"), other = cases_customer(d, "other@fetch");
+	struct batch *b = load_one(who);
+	struct query q = { .kind = QUERY_REASON,
+		.customer = who,
+		.rule = SPAN("r"),
+		.reason = SPAN("offer"),
+		.limit = 10 };
+	int64_t newest;
+
+	(void)state;
+	add_reason(b, b->visits[0], "offer", MESSAGE_READY, true);
+	add_reason(b, b->visits[0], "offer", MESSAGE_REFUSED, false);
+	add_reason(b, b->visits[0], "offer", MESSAGE_WITHDRAWN, false);
+	add_reason(b, b->visits[0], "another", MESSAGE_READY, false);
+	add_message(b, b->visits[0], 77, false);
+	add_reason(b, b->visits[0], "offer", MESSAGE_READY, false);
+	newest = b->id_next - 1;
+	save(0, b);
+	cases_batch_free(b);
+
+	b = load_one(who);
+	ask(b, &q);
+	assert_int_equal(q.n_messages, 2);
+	assert_int_equal(q.messages[0].id, newest);
+	assert_int_equal(q.messages[0].chain, 77);
+	assert_true(q.messages[0].is_loose);
+	assert_false(q.messages[1].is_loose);
+	q.limit = 1;
+	ask(b, &q);
+	assert_int_equal(q.n_messages, 1);
+	q.rule = SPAN("s");
+	ask(b, &q);
+	assert_int_equal(q.n_messages, 0);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+
+	b = load_one(other);
+	q.customer = other;
+	q.rule = SPAN("r");
+	ask(b, &q);
+	assert_int_equal(q.n_messages, 0);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
 static void test_rule_set_goes_and_comes(void **state)
 {
 	struct rule_text texts[2] = {
@@ -1331,6 +1388,7 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_tasks_come_when_overdue_or_named),
 		cmocka_unit_test(test_queries_count_list_and_stop_at_seq),
 		cmocka_unit_test(test_queries_list_orders),
+		cmocka_unit_test(test_queries_tell_what_was_written_for_a_reason),
 		cmocka_unit_test(test_rule_set_goes_and_comes),
 		cmocka_unit_test(test_strikes_set_pairs_aside_and_suspend),
 		cmocka_unit_test(test_a_fault_may_suspend),

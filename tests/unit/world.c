@@ -319,6 +319,7 @@ static void world_answer(struct world *w, struct batch *b, struct query *q)
 				q->chain->loaded = true;
 			}
 		return;
+	case QUERY_REASON: return; /* it keeps no messages */
 	}
 }
 
