@@ -20,3 +20,4 @@ EXTRA_DIST += tests/system/test_api.py
 EXTRA_DIST += tests/rules
 EXTRA_DIST += tests/system/daemon.py tests/system/test_kill.py
 EXTRA_DIST += tests/system/test_outage.py
+EXTRA_DIST += tests/system/test_timers.py
