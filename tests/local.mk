@@ -21,3 +21,4 @@ EXTRA_DIST += tests/rules
 EXTRA_DIST += tests/system/daemon.py tests/system/test_kill.py
 EXTRA_DIST += tests/system/test_outage.py
 EXTRA_DIST += tests/system/test_timers.py
+EXTRA_DIST += tests/system/test_partitions.py
