@@ -263,3 +263,34 @@ bool chain_gives_way(struct desk *d, const struct frame *f, const struct rule *r
 	}
 	return false;
 }
+
+const char *chain_history_warning(const struct desk *d, const struct eval *e)
+{
+	const struct judge_limits *l = &d->sitting->judge->env.limits;
+
+	if (e->chain->history.n > l->history_warn_bytes || e->replay.bytes <= l->history_warn_bytes)
+		return NULL; /* it was told when it grew beyond */
+	return arena_printf(&d->sitting->batch->arena,
+		"the history of the chain is longer than %zu KiB; it ends at %zu KiB",
+		l->history_warn_bytes / 1024, l->history_bytes / 1024);
+}
+
+unsigned chain_count_live(const struct visit *v)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < v->n_chains; i++)
+		n += chain_state_is_live(v->chains[i]->state);
+	return n;
+}
+
+const char *chain_count_warning(const struct desk *d)
+{
+	const struct judge_limits *l = &d->sitting->judge->env.limits;
+
+	if (chain_count_live(d->visit) != l->chains_warn)
+		return NULL;
+	return arena_printf(&d->sitting->batch->arena,
+		"the customer has more than %u live chains; beyond %u none is started",
+		l->chains_warn, l->chains);
+}

@@ -32,6 +32,12 @@ bool chain_key_matches(
 	struct desk *d, struct span key_field, const struct chain *c, const struct shop_event *e);
 /* Is this chain out of the event's reach: begun by it, or its maker? */
 bool chain_is_immune(struct desk *d, const struct frame *f, const struct chain *c);
+/* After a stretch: has its history grown beyond what is warned of?  The words for people, else NULL. */
+const char *chain_history_warning(const struct desk *d, const struct eval *e);
+/* The same for one chain more than there were. */
+const char *chain_count_warning(const struct desk *d);
+/* Chains of the customer that live. */
+unsigned chain_count_live(const struct visit *v);
 /* Is the chain of that number ended in this batch, or will it be when `fresh` has begun (mode "restart")?  Then what
  * it wrote and nobody has taken never goes out. */
 bool chain_gives_way(struct desk *d, const struct frame *f, const struct rule *rule,

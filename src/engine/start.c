@@ -182,16 +182,6 @@ static void start_note_last(struct start *s)
 	last->changed = true;
 }
 
-/* Chains that live, for the limit. */
-static unsigned start_count_live(const struct visit *v)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < v->n_chains; i++)
-		n += chain_state_is_live(v->chains[i]->state);
-	return n;
-}
-
 /* Mode, cooldown and the number of chains.  *ret_queued: it must stand behind another. */
 static enum start_turn start_room(struct start *s, bool *ret_queued)
 {
@@ -208,10 +198,19 @@ static enum start_turn start_room(struct start *s, bool *ret_queued)
 	if (last && duration_add(last->started_us, *s->rule->cooldown,
 			    desk_zone(s->desk, s->frame->event->shop)) > start_now(s))
 		return start_refuse(s, VERDICT_COOLDOWN, more);
-	if (start_count_live(s->desk->visit) >= s->desk->sitting->judge->env.limits.chains)
+	if (chain_count_live(s->desk->visit) >= s->desk->sitting->judge->env.limits.chains)
 		return start_refuse(s, VERDICT_LIMIT, more);
 	*ret_queued = old && s->rule->mode == RULE_QUEUED;
 	return START_GOES_ON;
+}
+
+/* Says yes, and what comes near (NULL: nothing). */
+static void start_say(struct start *s, enum verdict v, const struct chain *c, const char *warning)
+{
+	verdict_add(s->desk, s->frame, s->rule->name, v,
+		(struct verdict_more){ .chain = c->id, .warning = warning });
+	if (warning)
+		verdict_warn(s->desk, s->frame, s->rule, c->id, warning);
 }
 
 /* The chain is begun: everything that follows from it. */
@@ -219,11 +218,11 @@ static void start_settle(
 	struct start *s, struct chain *c, struct eval *run, enum eval_end end, size_t n_messages)
 {
 	bool is_restart = start_cancel_old(s);
+	const char *warning = chain_history_warning(s->desk, run);
 
 	if (s->rule->cooldown && !is_restart)
 		start_note_last(s);
-	verdict_add(s->desk, s->frame, s->rule->name, VERDICT_STARTED,
-		(struct verdict_more){ .chain = c->id });
+	start_say(s, VERDICT_STARTED, c, warning ? warning : chain_count_warning(s->desk));
 	verdict_well(s->desk, s->rule);
 	chain_admit(s->desk, s->frame, c);
 	chain_settle_run(s->desk, run, end, n_messages);
@@ -236,11 +235,10 @@ static void start_queue(struct start *s)
 	struct chain *c = chain_new(s->desk, s->rule, s->key, e, e->shop);
 
 	c->state = CHAIN_QUEUED;
+	start_say(s, VERDICT_QUEUED, c, chain_count_warning(s->desk));
 	chain_admit(s->desk, s->frame, c);
 	if (s->rule->cooldown)
 		start_note_last(s);
-	verdict_add(s->desk, s->frame, s->rule->name, VERDICT_QUEUED,
-		(struct verdict_more){ .chain = c->id });
 }
 
 /* Runs it until its first wait.  False: a question is open. */

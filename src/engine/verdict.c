@@ -105,6 +105,10 @@ void verdict_add(
 		json_put_key(b, "error");
 		json_put_text(b, sitting_message(d->sitting, more.error));
 	}
+	if (more.warning) {
+		json_put_key(b, "warning");
+		json_put_text(b, span_of(more.warning));
+	}
 	buf_char(b, '}');
 	BATCH_PUSH(&d->sitting->batch->arena, f->verdicts, f->n_verdicts, f->cap_verdicts) =
 		sitting_keep(d->sitting, b);
@@ -154,7 +158,8 @@ static void verdict_run(
 		(struct sitting_run){ rule, d->visit, seq, chain, failed };
 }
 
-void verdict_fault(
+/* A line of the rule for people. */
+static struct visit_rule_fault *verdict_line(
 	struct desk *d, struct frame *f, const struct rule *rule, int64_t chain, const char *text)
 {
 	struct arena *a = &d->sitting->batch->arena;
@@ -165,9 +170,23 @@ void verdict_fault(
 	fault->text = sitting_message(d->sitting, text);
 	fault->seq = f->event ? f->event->seq : 0;
 	fault->chain = chain;
-	fault->failed = true;
 	BATCH_PUSH(a, v->faults, v->n_faults, v->cap_faults) = fault;
+	return fault;
+}
+
+void verdict_fault(
+	struct desk *d, struct frame *f, const struct rule *rule, int64_t chain, const char *text)
+{
+	struct visit_rule_fault *fault = verdict_line(d, f, rule, chain, text);
+
+	fault->failed = true;
 	verdict_run(d, rule, fault->seq, chain, true);
+}
+
+void verdict_warn(
+	struct desk *d, struct frame *f, const struct rule *rule, int64_t chain, const char *text)
+{
+	verdict_line(d, f, rule, chain, text);
 }
 
 void verdict_well(struct desk *d, const struct rule *rule)

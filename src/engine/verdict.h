@@ -38,6 +38,7 @@ struct verdict_more { /* all may be left out */
 	int64_t chain;
 	const struct eval *eval; /* whose values read are shown */
 	const char *error;
+	const char *warning; /* a limit comes near; NULL: none */
 };
 void verdict_add(struct desk *d, struct frame *f, const char *rule, enum verdict v,
 	struct verdict_more more);
@@ -45,6 +46,9 @@ void verdict_add(struct desk *d, struct frame *f, const char *rule, enum verdict
 void verdict_close(struct desk *d, struct frame *f);
 /* A rule broke: the line for people, and the ring of the rule's last runs. */
 void verdict_fault(
+	struct desk *d, struct frame *f, const struct rule *rule, int64_t chain, const char *text);
+/* A limit comes near: a line for people; the rule has not failed. */
+void verdict_warn(
 	struct desk *d, struct frame *f, const struct rule *rule, int64_t chain, const char *text);
 /* A rule ran well. */
 void verdict_well(struct desk *d, const struct rule *rule);

@@ -52,13 +52,18 @@ static bool wake_load_body(struct desk *d, struct chain *c)
 	return c->loaded || ask_answered(d, &q);
 }
 
+static void wake_say(struct desk *d, struct frame *f, const struct chain *c, enum verdict v,
+	struct verdict_more more)
+{
+	more.chain = c->id;
+	verdict_add(d, f, arena_dup(&d->sitting->batch->arena, c->rule.p, c->rule.n), v, more);
+}
+
 /* The verdict of a chain that was met by an event. */
 static void wake_verdict(
 	struct desk *d, struct frame *f, const struct chain *c, enum verdict v, const char *error)
 {
-	char *rule = arena_dup(&d->sitting->batch->arena, c->rule.p, c->rule.n);
-
-	verdict_add(d, f, rule, v, (struct verdict_more){ .chain = c->id, .error = error });
+	wake_say(d, f, c, v, (struct verdict_more){ .error = error });
 }
 
 /* May it be run here and now?  If not it is halted, with what it was woken by. */
@@ -104,6 +109,7 @@ static bool wake_run(struct desk *d, struct frame *f, struct chain *c, const str
 	struct shop_event *event = show_read(d->sitting->judge, a, c->event, &outcome);
 	struct eval e;
 	enum eval_end end = EVAL_STUCK;
+	const char *warning;
 
 	eval_init(&e, d, f, rule, c->shop, event);
 	e.chain = c;
@@ -118,7 +124,10 @@ static bool wake_run(struct desk *d, struct frame *f, struct chain *c, const str
 	case EVAL_DONE:
 	case EVAL_WAITS:
 		verdict_well(d, rule);
-		wake_verdict(d, f, c, VERDICT_WOKE, NULL);
+		warning = chain_history_warning(d, &e);
+		wake_say(d, f, c, VERDICT_WOKE, (struct verdict_more){ .warning = warning });
+		if (warning)
+			verdict_warn(d, f, rule, c->id, warning);
 		chain_settle_run(d, &e, end, n_messages);
 		break;
 	case EVAL_STUCK:

@@ -469,6 +469,21 @@ static void lane_on_abandoned(void *arg, enum store_end end, const struct err *e
 	lane_rest(arg);
 }
 
+/* Rules that come near a limit; texts of faults may hold what customers typed, these do not. */
+static void lane_tell_warnings(const struct flow_lane *l)
+{
+	for (size_t i = 0; i < l->batch.n_visits; i++) {
+		const struct visit *v = l->batch.visits[i];
+
+		for (size_t k = 0; v->state == VISIT_READY && k < v->n_faults; k++)
+			if (!v->faults[k]->failed && !v->faults[k]->suspend)
+				log_damped(LOG_LVL_WARNING, &l->lc,
+					"rule \"%.*s\", customer %lld: %.*s",
+					SPAN_ARG(v->faults[k]->rule), (long long)v->customer,
+					SPAN_ARG(v->faults[k]->text));
+	}
+}
+
 /* Which couriers have something to claim now, and when a timer of this batch is due. */
 static unsigned lane_after_commit(struct flow_lane *l)
 {
@@ -552,6 +567,7 @@ static void lane_on_saved(void *arg, enum store_end end, const struct err *err)
 	if (l->batch.kind == BATCH_DUE)
 		flow_due_saved(f);
 	channels = lane_after_commit(l);
+	lane_tell_warnings(l);
 	if (f->host.committed != NULL)
 		f->host.committed(f->host.arg, &l->batch, flow_boot_us(f) - l->started_us);
 	if (l->sitting != NULL)

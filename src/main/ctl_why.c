@@ -78,6 +78,7 @@ static void why_verdict(struct why *w, struct span verdict)
 	why_member(w, verdict, " by ", "on", "");
 	why_member(w, verdict, ", chain ", "chain", "");
 	why_member(w, verdict, ": ", "error", "");
+	why_member(w, verdict, "; warning: ", "warning", "");
 	if (json_get(verdict, SPAN("read"), &reads)) {
 		json_iter_init(&it, reads);
 		while (json_next(&it, &key, &value)) {

@@ -63,7 +63,7 @@ struct visit_outcome {
 struct visit_rule_fault {
 	struct span rule, text; /* text: file, line, error, values read */
 	int64_t seq, chain;
-	bool failed; /* it broke here */
+	bool failed; /* it broke here; neither this nor suspend: a limit comes near */
 	bool suspend; /* 20 of its last 50 runs broke (P7): the store writes the suspension and its task */
 };
 

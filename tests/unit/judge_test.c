@@ -28,6 +28,15 @@ static void has(const char *text)
 	if (!world_has(&w, text))
 		fail_msg("missing: %s\nin:\n%s", text, w.effects.p);
 }
+/* How often it stands in what has happened. */
+static size_t times(const char *text)
+{
+	size_t n = 0;
+
+	for (const char *p = w.effects.p; p && (p = strstr(p, text)); p++)
+		n++;
+	return n;
+}
 static void has_not(const char *text)
 {
 	if (world_has(&w, text))
@@ -296,6 +305,51 @@ static void too_many_chains(void **state)
 		world_event(&w, "x", "{}");
 	has("\"v\":\"limit\"");
 	assert_int_equal(world_count(&w, CHAIN_WAITING), 3);
+	world_close(&w);
+}
+
+/* Said once, by the start or stretch that goes beyond. */
+static void limits_that_come_near(void **state)
+{
+	static const char rule[] =
+		"rule 'r' { on = 'x', mode = 'parallel', run = function() wait '1d' end }\n"
+		"rule 'long' { on = 'y', run = function(e)\n"
+		"  note(#events('y') .. '') wait '1h' note(#events('y') .. '') wait '1h'\n"
+		"  note(#events('y') .. '') wait '1h' end }";
+	struct buf data = { 0 };
+
+	(void)state;
+	open_one(rule);
+	judge_free(w.judge);
+	w.judge = NULL;
+	w.env.limits.chains_warn = 2;
+	w.env.limits.history_warn_bytes = 1024;
+	{
+		struct world_file file = { "a.lua", rule };
+
+		world_reload(&w, &file, 1);
+	}
+	for (int i = 0; i < 2; i++)
+		world_event(&w, "x", "{}");
+	has_not("\"warning\"");
+	world_event(&w, "x", "{}");
+	has("\"warning\":\"the customer has more than 2 live chains; beyond 500 none is started\"");
+	assert_int_equal(times("more than 2 live chains"), 2); /* in a verdict and in a line */
+	world_event(&w, "x", "{}");
+	has_not("more than 2 live chains");
+	buf_str(&data, "{\"text\":\"");
+	for (int i = 0; i < 600; i++)
+		buf_char(&data, 'x');
+	buf_str(&data, "\"}");
+	buf_char(&data, '\0');
+	world_event(&w, "y", data.p);
+	buf_free(&data);
+	assert_int_equal(times("longer than 1 KiB"), 0);
+	world_advance(&w, "1h");
+	has("the history of the chain is longer than 1 KiB; it ends at 256 KiB");
+	assert_int_equal(times("longer than 1 KiB"), 1); /* a timer has no event to say it at */
+	world_advance(&w, "1h");
+	has_not("longer than 1 KiB");
 	world_close(&w);
 }
 
@@ -1016,6 +1070,7 @@ int main(void)
 		cmocka_unit_test(modes),
 		cmocka_unit_test(keys_cooldown_and_age),
 		cmocka_unit_test(too_many_chains),
+		cmocka_unit_test(limits_that_come_near),
 		cmocka_unit_test(verdicts_tell_what_was_read),
 		cmocka_unit_test(limits_of_a_chain),
 		cmocka_unit_test(emitted_events_wake_chains),
