@@ -246,9 +246,10 @@ static void lint_bundle(struct lint *l, struct span bundle)
 			l, lint_string(l, json_text(path, &l->arena)), json_text(text, &l->arena));
 }
 
-void lint_rules(struct judge *j, const struct rule_set *set, lint_problem_fn *problem, void *arg)
+void lint_rules(struct judge *j, const struct rule_set *set, const struct lint_env *env,
+	lint_problem_fn *problem, void *arg)
 {
-	struct lint l = { .judge = j, .set = set, .problem = problem, .arg = arg };
+	struct lint l = { .judge = j, .set = set, .env = *env, .problem = problem, .arg = arg };
 
 	l.last_rule = &l.rules;
 	for (size_t i = 0; i < set->n_texts; i++)

@@ -447,6 +447,14 @@ static void lint_unsubscribe(struct lint *l, const struct lint_node *table,
 	}
 }
 
+/* Messages of a channel without couriers wait for ever, and with them their chains. */
+static void lint_nobody(struct lint *l, const struct lint_node *n, const char *section)
+{
+	lint_say(l, LINT_WARNING, n->line,
+		"%s: nobody hands it over: \"couriers\" in section [%s] of the configuration is 0",
+		lint_string(l, n->kids->text), section);
+}
+
 static void lint_email(struct lint *l, const struct lint_node *n, const struct lint_rule *rule)
 {
 	static const char *const keys[] = { "template", "to", "with", "subject", "attach", "at",
@@ -454,6 +462,8 @@ static void lint_email(struct lint *l, const struct lint_node *n, const struct l
 	static const char *const classes[] = { "transactional", "marketing", "bulk", NULL };
 	const struct lint_node *table = lint_kid(n, 1), *name, *class_;
 
+	if (l->env.no_mail)
+		lint_nobody(l, n, "mail");
 	lint_fields(l, n, table, "email", keys, "template");
 	if (!table || table->kind != LINT_TABLE)
 		return;
@@ -574,6 +584,8 @@ static void lint_call(struct lint *l, const struct lint_node *n, const struct li
 		return;
 	if (lint_calls(n, "email"))
 		lint_email(l, n, rule);
+	else if (lint_calls(n, "publish") && l->env.no_publish)
+		lint_nobody(l, n, "publish");
 	else if (lint_calls(n, "task"))
 		lint_task(l, n);
 	else if (lint_calls(n, "set"))

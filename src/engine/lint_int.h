@@ -39,6 +39,7 @@ struct lint_rule {
 struct lint {
 	struct judge *judge;
 	const struct rule_set *set;
+	struct lint_env env;
 	lint_problem_fn *problem;
 	void *arg;
 	struct arena arena;

@@ -115,6 +115,8 @@ static bool rule_check_load(struct rule_check *c, const struct rule_set *set)
 		.n_shops = s ? s->nshops : 0,
 		.staff = s ? &s->staff : NULL,
 		.is_test = true };
+	const struct lint_env lint = { .no_mail = s && !s->mail.couriers,
+		.no_publish = s && !s->publish.couriers };
 	struct err e = { 0 };
 	struct judge *j;
 
@@ -124,7 +126,7 @@ static bool rule_check_load(struct rule_check *c, const struct rule_set *set)
 		return false;
 	}
 	judge_each_rule(j, rule_check_count, &c->sum.rules);
-	lint_rules(j, set, rule_check_linted, c);
+	lint_rules(j, set, &lint, rule_check_linted, c);
 	judge_free(j);
 	c->sum.files = set->n_texts;
 	return true;

@@ -1,4 +1,4 @@
--- Nothing here is wrong: every call with every field it has, and odd but right Lua.
+-- Every call with every field it has, and odd but right Lua: nothing is wrong here but the configuration.
 
 local limit <const> = 0x10
 local list = { 1, 2; 3, [4] = "four", five = { nested = { [ [[long]] ] = 1e-3 } } }
@@ -59,3 +59,4 @@ rule "everything" {
     return total
   end,
 }
+--! 49: warning: publish: nobody hands it over: "couriers" in section [publish] of the configuration is 0

@@ -476,6 +476,30 @@ def test_check_needs_no_database_and_no_configuration(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_check_tells_warnings_and_strict_refuses_them(tmp_path):
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "greet.lua").write_text(GOOD_RULE)
+    (rules / "cart.lua").write_text('''rule "cart" {
+	on = "cart.updated",
+	when = function(cart) return cart.totl > 10 end,
+	run = function(cart) note("hello") end,
+}
+''')
+    warning = 'warning: cart.lua:3: cart: cart.updated has no field "totl"; did you mean "total"?'
+    done = run_alone("check", cwd=tmp_path)
+    assert done.returncode == 0 and warning in done.stderr and "1 warning" in done.stdout, (done.stdout, done.stderr)
+    done = run_alone("check", "--strict", cwd=tmp_path)
+    assert done.returncode == 1 and warning.replace("warning", "error") in done.stderr, done.stderr
+    done = run_alone("check", "--strict", "greet.lua", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    done = run_alone("check", "rules/cart.lua", cwd=tmp_path)
+    assert done.returncode == 0 and warning in done.stderr, done.stderr
+    (rules / "bad.lua").write_text('rule "bad" { on = "cart.updated", run = function() wait "2 hours" end }')
+    done = run_alone("check", cwd=tmp_path)
+    assert done.returncode == 1 and "error: bad.lua:1: wait: unknown unit" in done.stderr, done.stderr
+
+
 def test_P14_a_person_resolves_what_is_in_doubt(ctl):
     ctl.customer(1)
     for number in (11, 12, 13):
