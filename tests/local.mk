@@ -22,3 +22,4 @@ EXTRA_DIST += tests/system/daemon.py tests/system/test_kill.py
 EXTRA_DIST += tests/system/test_outage.py
 EXTRA_DIST += tests/system/test_timers.py
 EXTRA_DIST += tests/system/test_partitions.py
+EXTRA_DIST += tests/system/test_fleet_mqtt.py
