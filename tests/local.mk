@@ -23,3 +23,4 @@ EXTRA_DIST += tests/system/test_outage.py
 EXTRA_DIST += tests/system/test_timers.py
 EXTRA_DIST += tests/system/test_partitions.py
 EXTRA_DIST += tests/system/test_fleet_mqtt.py
+EXTRA_DIST += tests/system/test_crash.py tests/system/test_limits.py

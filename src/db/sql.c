@@ -585,14 +585,25 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_SWITCHES_PAIRS] = { "switches_pairs", "",
 		"select kind, id, rule from strike where times >= 2 order by kind, id, rule",
 		SQL_LANE, false },
-	[SQL_STRIKE] = { "strike", "sss",
+	/* The task of a suspended rule stands on a hidden card of the store ($4, of base $5). */
+	[SQL_STRIKE] = { "strike", "sssssn",
 		"with s as (insert into strike (kind, id, rule) values ($1, $2, $3) "
 		"on conflict (kind, id, rule) do update set times = strike.times + 1, "
 		"last_at = clock_timestamp() returning times), "
 		"r as (insert into suspended_rule (rule, reason) "
 		"select $3, 'took the engine down on three different events' from s where $1 = 'event' "
 		"and (select count(*) from strike where rule = $3 and kind = 'event' and id <> $2) >= 2 "
-		"on conflict do nothing) "
+		"on conflict do nothing returning rule), "
+		"c as (select customer from identity where value = $4 || '/0' and kind = 7 and base = $5), "
+		"h as (insert into customer (id, base, hidden) select nextval('customer_no'), $5, true "
+		"from r where not exists (select from c) returning id), "
+		"i as (insert into identity (value, kind, base, customer) select $4 || '/0', 7, $5, id from h "
+		"on conflict do nothing), "
+		"t as (insert into task (id, customer, store, rule, title, text, priority, created, keep, state) "
+		"select nextval('batch_no') << $6, coalesce(c.customer, h.id), $4, r.rule, "
+		"'Rule \"' || r.rule || '\" was suspended: it took the engine down on three different events', "
+		"'Its starts and chains are held until nudgectl rules resume.', 100, clock_timestamp(), true, 'open' "
+		"from r left join c on true left join h on true) "
 		"update current set switches_version = switches_version + 1",
 		SQL_LANE, false },
 	/* the number of the card that took it over, where a courier does not know of that yet */

@@ -171,12 +171,20 @@ void pg_strike(
 	struct store *s, int lane, const struct switch_pair *pair, store_done_fn *done, void *arg)
 {
 	struct pg_lane *l = pg_lane_of(s, lane);
+	const char *slash = pair->id.n ? memchr(pair->id.p, '/', pair->id.n) : NULL;
+	const struct shop *shop = NULL;
 
 	pg_call(l, NULL, done, arg);
+	if (slash != NULL) /* of an event: store/source/id */
+		shop = l->reader.shop(
+			l->reader.arg, (struct span){ pair->id.p, (size_t)(slash - pair->id.p) });
 	bind_begin(&l->bind, SQL_STRIKE);
 	bind_key(&l->bind, 0, pair->kind);
 	bind_key(&l->bind, 1, pair->id);
 	bind_key(&l->bind, 2, pair->rule);
+	bind_key(&l->bind, 3, shop ? span_of(shop->id) : SPAN(""));
+	bind_key(&l->bind, 4, shop ? span_of(shop->base) : SPAN(""));
+	bind_int(&l->bind, 5, PG_NUMBER_BITS);
 	db_send(l->db, &l->bind, NULL, NULL, 0);
 	db_sync(l->db, pg_end, l);
 }

@@ -83,7 +83,8 @@ struct store_ops {
 		struct span host, store_done_fn *done, void *arg);
 	void (*switches_read)(struct store *, int lane, struct switches *ret, struct arena *a,
 		store_done_fn *done, void *arg);
-	/* Counts a crash for the pair (two: set aside) and the rule (three events: suspended). */
+	/* Counts a crash for the pair (two: set aside) and the rule (three events: suspended, with a task on a
+	 * hidden card of the event's store). */
 	void (*strike)(struct store *, int lane, const struct switch_pair *pair,
 		store_done_fn *done, void *arg);
 	void (*inbox_add)(struct store *, int lane, struct store_inbox *v, size_t n,
