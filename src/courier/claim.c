@@ -541,6 +541,21 @@ enum claim_result claims_next(struct claims *k, const struct claim **ret, struct
 
 /*** what became of it ***/
 
+/* Text for people, as the database takes it: messages are cut where their buffers end, also inside a character. */
+static struct span claims_text(struct claims *k, const char *text)
+{
+	struct span own = span_of(text);
+	char *copy;
+
+	if (json_is_text(own))
+		return own;
+	copy = arena_dup(&k->arena, own.p, own.n);
+	for (size_t i = 0; i < own.n; i++)
+		if ((unsigned char)copy[i] >= 0x80)
+			copy[i] = '?';
+	return (struct span){ copy, own.n };
+}
+
 bool claims_record(struct claims *k, const struct claim_record *r, struct err *err)
 {
 	struct bind *b = &k->bind;
@@ -554,7 +569,7 @@ bool claims_record(struct claims *k, const struct claim_record *r, struct err *e
 	bind_time(b, 2, r->owner_start_us);
 	bind_key(b, 3, span_of(message_state_name(r->state)));
 	bind_text(b, 4, span_of(r->code));
-	bind_text(b, 5, span_of(r->detail));
+	bind_text(b, 5, claims_text(k, r->detail));
 	bind_time(b, 6, r->due_us);
 	bind_bool(b, 7, r->count);
 	bind_text(b, 8, r->type);

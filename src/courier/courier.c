@@ -31,6 +31,7 @@ enum {
 	COURIER_REST_MOST_US = 60000000,
 	COURIER_RESEND_US = 60000000, /* what is in doubt is resent after this */
 	COURIER_LAST_TRIES = 6,       /* to record after SIGTERM, a slice each */
+	COURIER_REFUSALS_MOST = 3,    /* of a record, by a database that is there */
 };
 
 static const struct log_ctx courier_log = { "courier", "" };
@@ -164,9 +165,11 @@ static bool courier_sweep(struct courier *c)
 
 /*** records ***/
 
-/* Writes it, however long the database takes to come back; after SIGTERM only a few times more. */
+/* Writes it, however long the database takes to come back; after SIGTERM only a few times more.  What the database
+ * itself will not take is given up: its message is in doubt as soon as the connection that claimed it is gone. */
 static void courier_record(struct courier *c, const struct claim_record *r)
 {
+	int refusals = 0;
 	struct err err;
 
 	for (int last = 0; last < COURIER_LAST_TRIES; last += courier_stop ? 1 : 0) {
@@ -178,6 +181,10 @@ static void courier_record(struct courier *c, const struct claim_record *r)
 			}
 			log_damped(LOG_LVL_ERROR, &courier_log, "could not record message %lld: %s",
 				(long long)r->id, err.text);
+			if (claims_is_open(c->claims) && ++refusals == COURIER_REFUSALS_MOST) {
+				claims_close(c->claims);
+				break;
+			}
 		}
 		poll(NULL, 0, COURIER_SLICE_MS);
 	}

@@ -637,6 +637,19 @@ def test_another_server_takes_it_too(pg):
         controller.stop()
 
 
+def test_a_record_that_the_database_refuses_holds_up_nothing(bench, smtp):
+    bench.sql("""create function refuse() returns trigger language plpgsql as $$ begin
+        raise exception 'no'; end $$""")
+    bench.sql("""create trigger refuse before update on message for each row
+        when (new.state = 'sent' and new.id = 1) execute function refuse()""")
+    m, n = bench.message(), bench.message()
+    assert m == 1
+    bench.start()
+    assert bench.until(m, "in_doubt") == ("in_doubt", "courier_gone")
+    assert bench.until(n, "sent")
+    assert len(smtp.wait(2)) == 2
+
+
 # publish
 
 def free_port():
