@@ -268,6 +268,22 @@ static bool desk_step(struct desk *d)
 	return true;
 }
 
+/* Leaves the rest of the agenda as it is, for another batch: events stay EVENT_NEW, deadlines and timers due. */
+static void desk_leave_rest(struct desk *d)
+{
+	for (; d->at_agenda < d->n_agenda; d->at_agenda++) {
+		const struct shop_event *e = d->agenda[d->at_agenda].event;
+		int64_t id = 0;
+
+		if (e && e->origin == EVENT_EMITTED)
+			id = waits_about(WHAT_TASK, e->type, e->data);
+		for (size_t i = 0; id && i < d->visit->n_tasks; i++)
+			if (d->visit->tasks[i]->id == id)
+				d->visit->tasks[i]->overdue = false;
+	}
+	d->visit->is_cut = true;
+}
+
 enum desk_state desk_go(struct desk *d)
 {
 	d->n_answered = d->n_asked;
@@ -276,8 +292,12 @@ enum desk_state desk_go(struct desk *d)
 		if (!d->n_frames) {
 			struct agenda_item *next;
 
+			if (d->at_agenda > 0 && d->at_agenda < d->n_agenda &&
+				sitting_is_over(d->sitting))
+				desk_leave_rest(d);
 			if (d->at_agenda == d->n_agenda)
 				break;
+			d->effects = 0;
 			next = &d->agenda[d->at_agenda++];
 			if (next->event && desk_is_void(d, next->event))
 				continue;

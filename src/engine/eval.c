@@ -27,7 +27,7 @@
 /* Where everything stood before. */
 struct eval_mark {
 	size_t n_tasks, n_messages, n_notes, n_consents, n_suppressions, n_identities, n_follow;
-	unsigned effects, emits;
+	unsigned effects, emits, follow_effects;
 	int64_t id_next;
 	struct customer card;
 };
@@ -44,6 +44,7 @@ static void eval_mark_set(struct eval_mark *m, const struct eval *e)
 	m->n_identities = v->n_identities;
 	m->n_follow = e->frame->follow.n;
 	m->effects = e->frame->effects;
+	m->follow_effects = e->desk->effects;
 	m->emits = e->frame->emits;
 	m->id_next = eval_batch(e)->id_next;
 	m->card = *v->card;
@@ -62,6 +63,7 @@ static void eval_mark_return(const struct eval_mark *m, struct eval *e)
 	v->n_identities = m->n_identities;
 	e->frame->follow.n = m->n_follow;
 	e->frame->effects = m->effects;
+	e->desk->effects = m->follow_effects;
 	e->frame->emits = m->emits;
 	eval_batch(e)->id_next = m->id_next;
 	*v->card = m->card;
@@ -245,6 +247,11 @@ void eval_effect(lua_State *L, struct eval *e)
 	if (e->frame->effects >= limits->effects)
 		luaL_error(
 			L, "one event may cause %d effects at most (limit)", (int)limits->effects);
+	if (e->desk->effects >= limits->effects * SITTING_FOLLOW_MOST)
+		luaL_error(L,
+			"an event and those that follow from it may cause %d effects at most (limit)",
+			(int)limits->effects * SITTING_FOLLOW_MOST);
+	e->desk->effects++;
 	e->frame->effects++;
 }
 

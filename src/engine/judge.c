@@ -295,13 +295,18 @@ static void sitting_count_run(struct sitting *s, const struct sitting_run *run)
 		sitting_trip(s, run, ring);
 }
 
+bool sitting_is_over(const struct sitting *s)
+{
+	return s->used_us + sitting_ticks(s) - s->since_us > s->judge->env.limits.batch_us ||
+	       s->batch->id_next - s->first_id > SITTING_NUMBERS_MOST;
+}
+
 /* Goes on with one customer, unless the time is over and he was not begun. */
-static void sitting_go_desk(struct sitting *s, struct desk *d, int64_t since_us)
+static void sitting_go_desk(struct sitting *s, struct desk *d)
 {
 	if (d->state == DESK_DONE)
 		return;
-	if (d->state == DESK_NEW &&
-		s->used_us + sitting_ticks(s) - since_us > s->judge->env.limits.batch_us) {
+	if (d->state == DESK_NEW && sitting_is_over(s)) {
 		d->visit->state = VISIT_LEFT;
 		d->state = DESK_DONE;
 		return;
@@ -311,15 +316,14 @@ static void sitting_go_desk(struct sitting *s, struct desk *d, int64_t since_us)
 
 enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t *ret_n)
 {
-	int64_t since_us = sitting_ticks(s);
-
+	s->since_us = sitting_ticks(s);
 	s->judge->shown = NULL; /* the event of another sitting, maybe */
 	if (!s->n_desks)
 		sitting_open_desks(s);
 	sitting_answer(s);
 	for (size_t i = 0; i < s->n_desks; i++)
-		sitting_go_desk(s, &s->desks[i], since_us);
-	s->used_us += sitting_ticks(s) - since_us;
+		sitting_go_desk(s, &s->desks[i]);
+	s->used_us += sitting_ticks(s) - s->since_us;
 	s->judge->shown = NULL;
 	sitting_collect(s);
 	if (s->n_queries) {

@@ -37,7 +37,7 @@ struct judge_limits {     /* PROMISES, Limits; 0 is not "none": judge_limits_def
 	int emit_depth;               /* 8 */
 	size_t eval_bytes;            /* memory of one evaluation: 16 MiB */
 	int64_t eval_us;              /* time of one evaluation: 100 ms */
-	int64_t batch_us;             /* judging per batch, then customers are VISIT_LEFT: 250 ms */
+	int64_t batch_us; /* judging per batch, then customers are VISIT_LEFT or cut: 250 ms */
 };
 void judge_limits_default(struct judge_limits *ret);
 

@@ -62,6 +62,13 @@ struct judge {
 	uint64_t n_evals;
 };
 
+enum {
+	/* A store gives a batch 2^17 numbers; with half of them used nothing new is begun.  What follows from one
+	 * event is bounded by SITTING_FOLLOW_MOST effects, so the other half is enough for it. */
+	SITTING_NUMBERS_MOST = 1 << 16,
+	SITTING_FOLLOW_MOST = 10 /* times the effects of one event */
+};
+
 enum desk_state { DESK_NEW, DESK_OPEN, DESK_ASKING, DESK_DONE };
 
 /* What a frame does next; in this order. */
@@ -113,7 +120,9 @@ struct desk {
 	struct query *
 		*asked; /* all questions of this customer; answers stay good for the whole batch */
 	size_t n_asked, cap_asked;
-	size_t n_answered;                /* the first so many have their answers */
+	size_t n_answered; /* the first so many have their answers */
+	unsigned
+		effects; /* what rules did because of the item at hand and all that follows from it */
 	const struct shop_event **judged; /* events of this batch that count now */
 	size_t n_judged, cap_judged;
 };
@@ -140,7 +149,8 @@ struct sitting {
 	struct query *queries; /* lent to the caller of judge_go */
 	struct query **askers; /* where their answers go */
 	size_t n_queries;
-	int64_t used_us; /* judging so far */
+	int64_t used_us;  /* judging so far, without the present turn */
+	int64_t since_us; /* the present turn's beginning */
 	struct sitting_run *runs;
 	size_t n_runs, cap_runs;
 	struct sitting_mark *marks; /* the rings before each run that was counted */
@@ -153,6 +163,8 @@ struct span sitting_keep(struct sitting *s, const struct buf *b);
 struct span sitting_message(struct sitting *s, const char *text);
 /* The next number for an event, chain, message or task. */
 int64_t sitting_number(struct sitting *s);
+/* Is it time to end?  What was not begun is left to another batch then. */
+bool sitting_is_over(const struct sitting *s);
 /* The customer's zone: his own, else the shop's. */
 const struct tz *desk_zone(const struct desk *d, const struct shop *shop);
 

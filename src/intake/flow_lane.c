@@ -494,6 +494,8 @@ static unsigned lane_after_commit(struct flow_lane *l)
 	for (size_t i = 0; i < b->n_visits; i++) {
 		struct visit *v = b->visits[i];
 
+		if (b->kind == BATCH_DUE && (v->is_cut || v->state == VISIT_LEFT))
+			f->due_us = 0; /* there is more of it */
 		if (v->state != VISIT_READY)
 			continue;
 		for (size_t k = 0; k < v->n_messages; k++)
@@ -533,6 +535,10 @@ static void lane_receipt(struct flow_lane *l)
 		}
 		c->in_batch = c->alone = c->single = false;
 		c->lost = 0;
+		for (size_t k = v->is_cut ? v->n_events : 0; k-- > 0;)
+			if (v->events[k]->place == FLOW_IN_BATCH &&
+				v->events[k]->status == EVENT_NEW)
+				flow_enqueue(f, v->events[k], c->id, c->version, true);
 		for (size_t k = 0; k < v->n_events; k++) {
 			struct shop_event *e = v->events[k];
 

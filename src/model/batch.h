@@ -31,7 +31,7 @@ enum visit_state {
 	VISIT_READY, /* locked and read: may be judged */
 	VISIT_BUSY,  /* somebody else holds the card: left out, comes again */
 	VISIT_STALE, /* merged, gone, or identity_version moved: identify again */
-	VISIT_LEFT,  /* judging had no time for him: untouched, nothing of his is saved */
+	VISIT_LEFT,  /* judging had no time for him at all: nothing of his is saved */
 };
 
 /* A line on the customer's card, from note(). */
@@ -105,6 +105,7 @@ struct visit {
 	int64_t *
 		withdraw; /* chains that were ended: what they wrote and nobody took is withdrawn */
 	size_t n_withdraw, cap_withdraw;
+	bool is_cut; /* judging had no time for all of it: what is still EVENT_NEW or due comes again */
 
 	void *engine; /* the engine's own state of this customer during the judging */
 	void *flow;   /* the flow's queue of this customer */

@@ -32,7 +32,7 @@ static void mem_save_events(struct mem *m, const struct visit *v)
 		struct shop_event *e = v->events[i];
 		struct shop_event *copy;
 
-		if (e->inbox != 0)
+		if (e->inbox != 0 && e->status != EVENT_NEW)
 			for (size_t k = 0; k < m->t.n_inbox; k++)
 				if (m->t.inbox[k]->id == e->inbox) {
 					memmove(&m->t.inbox[k], &m->t.inbox[k + 1],

@@ -492,7 +492,7 @@ static void save_inbox_done(struct bind *b, struct batch *batch, struct visit *v
 {
 	(void)batch;
 	for (size_t i = 0; i < v->n_events; i++)
-		if (v->events[i]->inbox != 0)
+		if (v->events[i]->inbox != 0 && v->events[i]->status != EVENT_NEW)
 			bind_i64(b, 0, v->events[i]->inbox);
 }
 

@@ -70,7 +70,8 @@ struct store_ops {
 		void *arg);
 	void (*fetch)(struct store *, int lane, struct batch *b, struct query *q, size_t n,
 		store_done_fn *done, void *arg);
-	/* Writes every VISIT_READY visit and the aside events, and commits.  A card that the engine gave up
+	/* Writes every VISIT_READY visit and the aside events, and commits.  Events that are EVENT_NEW still were
+	 * not judged: they are not written, and their inbox rows stay.  A card that the engine gave up
 	 * (card_join: merged_into of a READY visit is set) loses everything it has, last of all, to the card
 	 * named there, a READY visit of the same batch; the audit names the first event of its visit. */
 	void (*save)(struct store *, int lane, struct batch *b, store_done_fn *done, void *arg);

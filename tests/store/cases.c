@@ -129,7 +129,8 @@ enum store_end cases_save(struct cases_driver *dr, int lane, struct batch *b)
 		for (size_t k = 0; k < b->visits[i]->n_events; k++) {
 			struct shop_event *e = b->visits[i]->events[k];
 
-			if (b->visits[i]->state != VISIT_READY || e->status != EVENT_NEW)
+			if (b->visits[i]->state != VISIT_READY || b->visits[i]->is_cut ||
+				e->status != EVENT_NEW)
 				continue;
 			e->status = EVENT_ACCEPTED;
 			e->seq = b->id_next++;
@@ -982,6 +983,17 @@ static void test_inbox_rows_are_judged_once(void **state)
 	assert_true(span_is(v->events[0]->type, "message.sent"));
 	assert_true(span_starts(v->events[1]->id, "inbox:"));
 	assert_int_equal(v->events[0]->time_us, b->now_us);
+	v->events[0]->status = EVENT_ACCEPTED;
+	v->events[0]->seq = b->id_next++;
+	v->is_cut = true;
+	save(0, b); /* the other one was not judged: it comes again */
+	cases_batch_free(b);
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 1);
+	assert_int_equal(b->visits[0]->n_events, 1);
+	assert_int_equal(b->visits[0]->events[0]->inbox, rows[1].id);
+	b->visits[0]->events[0]->status = EVENT_QUARANTINED; /* neither written nor kept */
 	save(0, b);
 	cases_batch_free(b);
 	b = cases_batch(BATCH_DUE);

@@ -129,6 +129,10 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 
 			if (e->status != EVENT_NEW)
 				continue;
+			if (k > 0 && (span_is(e->id, "cut") || span_is(e->type, "message.cut"))) {
+				b->visits[i]->is_cut = true; /* no time for the rest */
+				break;
+			}
 			e->status = EVENT_ACCEPTED;
 			e->seq = b->id_next++;
 			attach(b, b->visits[i], e);
@@ -423,6 +427,31 @@ static void test_an_event_that_costs_the_connection_is_set_aside(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(p.events[i].status, i == 2 ? EVENT_QUARANTINED : EVENT_ACCEPTED);
 	assert_int_equal(mem_tables(store)->n_aside, 1);
+}
+
+/* What the engine had no time for comes again, in its order, and is settled then. */
+static void test_a_customer_that_was_cut_goes_on(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "2", "anna", 1);
+	post_add(&p, "cut", "anna", 1);
+	post_add(&p, "3", "anna", 1);
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(p.events[i].status, EVENT_ACCEPTED);
+	for (int i = 1; i < 4; i++)
+		assert_true(p.events[i - 1].seq < p.events[i].seq);
+	mem_inbox(store, p.events[0].customer, &shop, "message.sent", SPAN("{}"), now_us);
+	mem_inbox(store, p.events[0].customer, &shop, "message.cut", SPAN("{}"), now_us);
+	flow_poke(flow);
+	pump();
+	assert_int_equal(mem_tables(store)->n_inbox, 0);
+	assert_int_equal(mem_tables(store)->n_events, 6);
 }
 
 /* Due work that can not be done keeps nobody else's from being done. */
@@ -1065,6 +1094,7 @@ int main(void)
 		FLOW_TEST(test_the_same_key_with_other_content_is_kept_aside),
 		FLOW_TEST(test_who_is_busy_waits_and_nobody_else),
 		FLOW_TEST(test_a_refused_batch_costs_only_the_culprit),
+		FLOW_TEST(test_a_customer_that_was_cut_goes_on),
 		FLOW_TEST(test_an_event_that_costs_the_connection_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_is_refused_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_costs_the_connection_is_set_aside),

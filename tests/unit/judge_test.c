@@ -1026,6 +1026,47 @@ static void live_through(bool forget, size_t cut, struct buf *out)
 	world_close(&w);
 }
 
+/* One customer's many events must not hold everybody up: what there is no time for comes again. */
+static void time_for_a_customer_ends_between_events(void **state)
+{
+	struct world_file file = {
+		"a.lua",
+		"rule 'r' { on = 'x', mode = 'parallel', run = function(e) note('n' .. e.n) end }"
+	};
+	struct shop_event *e[6];
+	char data[16];
+
+	(void)state;
+	open_one(file.text);
+	w.env.ticks_us = ticks;
+	w.env.limits.batch_us = 10000;
+	world_reload(&w, &file, 1);
+	for (int i = 0; i < 6; i++) {
+		snprintf(data, sizeof data, "{\"n\":%d}", i);
+		e[i] = world_post(&w, 0, "x", data);
+	}
+	world_run(&w);
+	assert_int_equal(e[0]->status, EVENT_ACCEPTED);
+	assert_int_equal(e[5]->status, EVENT_NEW);
+	for (int i = 1; i < 6; i++) /* a prefix of them */
+		assert_true(e[i]->status == EVENT_NEW || e[i - 1]->status == EVENT_ACCEPTED);
+	has("note n0");
+	has_not("note n5");
+	world_close(&w);
+}
+
+/* Events that cause events must not grow without end. */
+static void what_follows_from_an_event_is_bounded(void **state)
+{
+	(void)state;
+	open_one("rule 'r' { on = 'x', mode = 'parallel', run = function(e)\n"
+		 "  for i = 1, 20 do emit('x', {}) end end }");
+	world_event(&w, "x", "{}");
+	has("may cause 1000 effects at most (limit)");
+	assert_in_range(w.n_events, 900, 1002);
+	world_close(&w);
+}
+
 static void histories_come_out_the_same(void **state)
 {
 	struct buf straight = { 0 }, again = { 0 };
@@ -1098,6 +1139,8 @@ int main(void)
 		cmocka_unit_test(runs_of_a_lost_batch_do_not_count),
 		cmocka_unit_test(stores_that_are_gone_run_nothing),
 		cmocka_unit_test(time_for_a_batch_ends),
+		cmocka_unit_test(time_for_a_customer_ends_between_events),
+		cmocka_unit_test(what_follows_from_an_event_is_bounded),
 		cmocka_unit_test(histories_come_out_the_same),
 		cmocka_unit_test(errors_of_files_name_the_line),
 	};
