@@ -11,8 +11,9 @@
  *	deadline   marked as passed; no rule hears of it
  *
  * A connection that is lost while a question is open may be the question's own doing (a statement that takes too
- * long ends it): after LANE_LOST_MOST such losses in a row the thing is the culprit, too; a chain becomes stuck then,
- * because the strike would have to be written over the connection that is gone.
+ * long ends it), and what collides without end does so with a key that is there already: after LANE_LOST_MOST such
+ * failures in a row the thing is the culprit, too.  A chain becomes stuck then, because the strike would have to be
+ * written over the connection that is gone.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -217,6 +218,10 @@ bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *
 
 	f->due_us = flow_boot_us(f) + (end == STORE_AGAIN ? 1000 : DUE_RETRY_US);
 	f->stats.retries += end == STORE_REFUSED;
+	if (end == STORE_AGAIN && ++l->again > LANE_AGAIN_MOST) {
+		l->again = 0;
+		return due_blame(l, true, err);
+	}
 	if (end == STORE_REFUSED || (end == STORE_LOST && l->step == LANE_FETCH))
 		return due_blame(l, end == STORE_LOST, err);
 	return false;

@@ -100,7 +100,8 @@ struct flow_lane {
 
 enum {
 	FLOW_LANES_MOST = 16,
-	LANE_LOST_MOST = 5 /* connections lost over one thing: it is the culprit */
+	LANE_AGAIN_MOST = 20, /* collisions before a customer pauses */
+	LANE_LOST_MOST = 5    /* connections lost over one thing: it is the culprit */
 };
 
 struct flow {

@@ -19,7 +19,6 @@
 #include <string.h>
 
 enum {
-	LANE_AGAIN_MOST = 20,       /* collisions before a customer pauses */
 	LANE_BUSY_PAUSE_US = 2000,  /* before a card that somebody else holds is tried again */
 	LANE_RETRY_US = 100000,     /* after a refusal or loss, for due work and rule sets */
 	LANE_SET_RETRY_US = 5000000 /* a rule set that this engine could not load */
@@ -303,6 +302,7 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 				l->again, err ? err->text : "");
 			for (size_t i = 0; i < b->n_visits; i++)
 				flow_pause(f, b->visits[i]->flow, flow_boot_us(f) + LANE_RETRY_US);
+			lane_part(b); /* who collides for ever does so alone */
 			l->again = 0;
 		}
 		lane_return_all(l);

@@ -392,6 +392,8 @@ static struct flow_limits engine_flow_limits(const struct settings *s)
 	l.queue_bytes = (size_t)s->limits.queue_bytes;
 	l.due = (size_t)s->limits.due;
 	l.catch_up = (unsigned)(s->limits.catch_up / s->nudged.engines);
+	if (l.catch_up == 0) /* none at all would be none for ever */
+		l.catch_up = 1;
 	l.late_us = s->http.answer_timeout_us;
 	l.poll_us = s->database.poll_us;
 	l.skew_us = s->nudged.clock_skew_us;

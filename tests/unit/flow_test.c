@@ -136,6 +136,8 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 			e->status = EVENT_ACCEPTED;
 			e->seq = b->id_next++;
 			attach(b, b->visits[i], e);
+			if (span_is(e->type, "message.double"))
+				mem_fail_next(store, MEM_SAVE, STORE_AGAIN, false);
 			if (span_is(e->id, "bad") || span_is(e->type, "message.bad"))
 				mem_fail_next(store, MEM_SAVE, STORE_REFUSED, false);
 		}
@@ -470,7 +472,7 @@ static void due_culprit(const char *type)
 	mem_inbox(store, p.events[1].customer, &shop, "message.sent", SPAN("{}"), now_us);
 	mem_inbox(store, p.events[2].customer, &shop, "message.sent", SPAN("{}"), now_us);
 	flow_poke(flow);
-	for (int i = 0; i < 40; i++, now_us += 100000, mem_set_now(store, now_us))
+	for (int i = 0; i < 200; i++, now_us += 100000, mem_set_now(store, now_us))
 		pump();
 	assert_int_equal(mem_tables(store)->n_inbox, 0);
 	assert_int_equal(mem_tables(store)->n_events, 7);
@@ -488,6 +490,12 @@ static void test_an_inbox_row_that_costs_the_connection_is_set_aside(void **stat
 {
 	(void)state;
 	due_culprit("message.slow");
+}
+
+static void test_an_inbox_row_that_always_collides_is_set_aside(void **state)
+{
+	(void)state;
+	due_culprit("message.double");
 }
 
 /* Without a database nothing is to be done before it is back or a ticket is late. */
@@ -1098,6 +1106,7 @@ int main(void)
 		FLOW_TEST(test_an_event_that_costs_the_connection_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_is_refused_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_costs_the_connection_is_set_aside),
+		FLOW_TEST(test_an_inbox_row_that_always_collides_is_set_aside),
 		FLOW_TEST(test_nobody_wakes_up_for_nothing),
 		FLOW_TEST(test_a_lost_commit_that_happened_is_accepted_once),
 		FLOW_TEST(test_a_lost_commit_that_did_not_happen_is_done_again),
