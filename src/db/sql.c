@@ -818,6 +818,12 @@ const struct sql sql_table[SQL_COUNT] = {
 		"update current set switches_version = switches_version + 1 "
 		"where exists (select from r)",
 		SQL_TOOL, false },
+	/* Transactions that write and are open now are over when the oldest running one has this number. */
+	[SQL_WRITES_AHEAD] = { "writes_ahead", "",
+		"select pg_snapshot_xmax(pg_current_snapshot())::text::bigint", SQL_TOOL, false },
+	[SQL_WRITES_OVER] = { "writes_over", "i",
+		"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= $1", SQL_TOOL,
+		false },
 	[SQL_SUSPENDED_LOCK] = { "suspended_lock", "s",
 		"select c.id from chain h join customer c on c.id = h.customer "
 		"where h.rule = $1 and h.state = 'suspended' order by h.id limit 500 "

@@ -14,6 +14,7 @@
 
 enum { CTL_DB_HELD_PAUSE_US = 20000 };
 static const int64_t CTL_DB_HELD_MOST_US = 30000000; /* somebody, while sweeping */
+static const int64_t CTL_DB_SETTLE_MOST_US = 10000000;
 static const int64_t CTL_DB_HOLD_MOST_US = 15000000; /* one customer */
 
 struct block *ctl_db_open(const struct ctl_env *env, struct err *err)
@@ -181,6 +182,42 @@ static bool sweep_once(struct block *b, const struct ctl_db_sweep *s, struct bin
 		block_rows_free(rows);
 	}
 	return ctl_db_end(b, ok, err);
+}
+
+/* Is everything with a smaller number over? */
+static bool settle_is_over(struct block *b, int64_t ahead, bool *ret, struct err *err)
+{
+	struct bind bind = { .n = 0 };
+	struct db_rows *rows = NULL;
+	bool ok;
+
+	bind_begin(&bind, SQL_WRITES_OVER);
+	bind_i64(&bind, 0, ahead);
+	ok = block_exec(b, &bind, &rows, err);
+	bind_fini(&bind);
+	if (!ok)
+		return false;
+	*ret = db_rows_bool(rows, 0, 0);
+	block_rows_free(rows);
+	return true;
+}
+
+bool ctl_db_settle(struct block *b, struct err *err)
+{
+	int64_t until_us = clock_boot_us() + CTL_DB_SETTLE_MOST_US, ahead;
+	struct db_rows *rows = NULL;
+	bool is_over = false;
+
+	if (!block_exec_plain(b, SQL_WRITES_AHEAD, &rows, err))
+		return false;
+	ahead = db_rows_i64(rows, 0, 0);
+	block_rows_free(rows);
+	while (settle_is_over(b, ahead, &is_over, err)) {
+		if (is_over || clock_boot_us() > until_us)
+			return true; /* what has written for so long is no batch of an engine */
+		usleep(CTL_DB_HELD_PAUSE_US);
+	}
+	return false;
 }
 
 bool ctl_db_sweep(struct block *b, const struct ctl_db_sweep *s, size_t *ret_n, struct err *err)

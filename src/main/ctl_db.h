@@ -33,6 +33,10 @@ bool ctl_db_time(struct block *b, const char *text, int64_t *ret_us, struct err 
 /* In UTC to the second, "-" for none.  Returns ret. */
 char *ctl_db_show_time(int64_t at_us, char ret[CTL_TIME_SIZE]);
 
+/* Waits until every transaction that writes at this moment is over, at most 10 s: those that come later see what
+ * was committed before.  Not inside a transaction. */
+bool ctl_db_settle(struct block *b, struct err *err) MUST_CHECK;
+
 /*
  * Changes rows of customers whom somebody else may hold at the moment: one short transaction after the other
  * that locks those whom nobody holds (`lock`: gives customers, skip locked) and changes their rows (`change`:

@@ -136,7 +136,8 @@ static bool ctl_rules_lift(struct block *b, const char *rule, bool *ret_was, str
 	return ok;
 }
 
-/* First the switch, then the chains: an engine that has not seen the switch yet would suspend them again. */
+/* First the switch, then the chains: an engine that has not seen the switch yet would suspend them again, so those
+ * batches are waited for, too. */
 static bool ctl_rules_resume(struct block *b, const char *rule, struct err *err)
 {
 	const struct ctl_db_sweep sweep = { SQL_SUSPENDED_LOCK, SQL_SUSPENDED_WAKE, ctl_rules_fill,
@@ -144,7 +145,8 @@ static bool ctl_rules_resume(struct block *b, const char *rule, struct err *err)
 	bool was = false;
 	size_t n = 0;
 
-	if (!ctl_rules_lift(b, rule, &was, err) || !ctl_db_sweep(b, &sweep, &n, err))
+	if (!ctl_rules_lift(b, rule, &was, err) || !ctl_db_settle(b, err) ||
+		!ctl_db_sweep(b, &sweep, &n, err))
 		return false;
 	if (was)
 		printf("rule \"%s\" runs again, %zu chains go on\n", rule, n);

@@ -277,6 +277,24 @@ def test_rules_resume_wakes_what_was_suspended(ctl):
     assert int(ctl.value("select switches_version from current")) == before + 1
 
 
+def test_P7_rules_resume_waits_for_engines_that_have_not_heard_of_it(ctl):
+    ctl.customer(1)
+    ctl.chain(31, 1)
+    ctl.psql("insert into suspended_rule (rule, reason) values ('greet', 'failed 20 times')")
+    engine = threading.Thread(target=ctl.psql, args=(
+        "begin; update chain set state = 'suspended', wake_at = null where id = 31; "
+        "select pg_sleep(2); commit",))
+    engine.start()  # one transaction: a batch that was loaded before
+    deadline = time.monotonic() + 10
+    while ctl.value("select count(*) from pg_stat_activity where query like 'select pg_sleep%' "
+                    "and pid <> pg_backend_pid() and datname = current_database()") == "0":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert "1 chains go on" in ctl.run("rules", "resume", "greet")
+    engine.join()
+    assert ctl.value("select state from chain where id = 31") == "waiting"
+
+
 def test_chains_list_stop_and_retry(ctl):
     assert ctl.run("chains") == "no chains are live\n"
     ctl.customer(1)
