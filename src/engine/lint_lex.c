@@ -116,6 +116,9 @@ static void lint_escape(struct lint_parser *l, struct buf *b)
 	} else if (l->p < l->end) {
 		buf_char(b, plain ? to[plain - from] : (char)c);
 		lint_skip(l);
+		if ((c == '\r' && lint_peek(l, 0) == '\n') ||
+			(c == '\n' && lint_peek(l, 0) == '\r'))
+			lint_skip(l); /* one end of line */
 	}
 }
 

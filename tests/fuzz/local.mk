@@ -18,4 +18,7 @@ tests_fuzz_envelope_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 noinst_PROGRAMS += tests/fuzz/card_fuzz
 tests_fuzz_card_fuzz_SOURCES = tests/fuzz/card_fuzz.c
 tests_fuzz_card_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+noinst_PROGRAMS += tests/fuzz/lint_fuzz
+tests_fuzz_lint_fuzz_SOURCES = tests/fuzz/lint_fuzz.c
+tests_fuzz_lint_fuzz_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 endif

@@ -36,6 +36,7 @@ static const struct staff_group groups[] = {
 };
 static const struct staff_manager managers[] = {
 	{ .name = "maria", .email = "maria@example.com", .phone = "", .head = true },
+	{ .name = "paul", .email = "", .phone = "" },
 };
 
 static char *path_of(const char *name)
@@ -125,7 +126,7 @@ static void check_dir(const char *rules, const char *templates, bool strict, siz
 	shops[0].lang = "en";
 	shops[1].id = "second";
 	shops[1].lang = "de-AT";
-	settings.staff = (struct staff){ managers, 1, groups, 2 };
+	settings.staff = (struct staff){ managers, 2, groups, 2 };
 	*ret_ok = rule_check(&what, &a, &set, &sum, &err);
 	arena_fini(&a);
 	free(rules_dir);
@@ -161,6 +162,20 @@ static void test_shipped(void **state)
 	(void)state;
 	check_dir("rules", "templates", true, 1, &found, &ok);
 	tell_missing(&none, &found, "not wanted");
+	free_lines(&found);
+	assert_true(ok);
+}
+
+/* Rules that work have no errors: their own tests pass (replay_modes_test). */
+static void test_no_false_errors(void **state)
+{
+	struct lines found = { .n = 0 }, none = { .n = 0 };
+	bool ok;
+
+	(void)state;
+	check_dir("tests/rules", "tests/rules/templates", false, 2, &found, &ok);
+	if (!ok)
+		tell_missing(&none, &found, "told");
 	free_lines(&found);
 	assert_true(ok);
 }
@@ -213,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_found),
 		cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_no_false_errors),
 		cmocka_unit_test(test_broken_text),
 		cmocka_unit_test(test_deep_text),
 	};
