@@ -24,3 +24,4 @@ EXTRA_DIST += tests/system/test_timers.py
 EXTRA_DIST += tests/system/test_partitions.py
 EXTRA_DIST += tests/system/test_fleet_mqtt.py
 EXTRA_DIST += tests/system/test_crash.py tests/system/test_limits.py
+EXTRA_DIST += tests/system/test_lasting.py

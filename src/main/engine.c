@@ -6,7 +6,8 @@
  *        --- wake pipe, timer ---------------------------------'      '----> engine/judge
  *
  * Life: STRIKE (the process before died of a rule: its strike is written before anything is taken) -> SERVE ->
- * DRAIN (SIGTERM: doors closed, what is in flight is finished) -> end.  Settings that were swapped by a reload are
+ * DRAIN (SIGTERM: doors closed, what is in flight is finished) -> end.  Connections are taken when the database and the
+ * rules are there, so a restart or an upgrade refuses nobody; without a database after a second all the same.  Settings that were swapped by a reload are
  * kept until the end: events and rows in flight still point into them, and there are few.
  */
 #include "main/engine.h"
@@ -29,7 +30,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENGINE_BEAT_US = 250000, ENGINE_STATS_US = 1000000, ENGINE_STRIKE_RETRY_US = 200000 };
+enum {
+	ENGINE_BEAT_US = 250000,
+	ENGINE_STATS_US = 1000000,
+	ENGINE_STRIKE_RETRY_US = 200000,
+	ENGINE_LISTEN_US = 1000000
+};
 
 enum engine_step { ENGINE_STRIKE, ENGINE_SERVE, ENGINE_DRAIN };
 
@@ -47,7 +53,9 @@ struct engine {
 	struct schema_keeper *keeper;
 	struct engine_mqtt *mqtt; /* NULL: not configured */
 	struct metrics_slot *metrics;
-	bool doors_drained, mqtt_drained, striking;
+	bool listening, doors_drained, mqtt_drained, striking;
+	bool failed; /* the process ends with 1 */
+	int64_t opened_us;
 	struct switch_pair strike;
 	int64_t strike_at_us;
 	struct log_ctx lc;
@@ -119,6 +127,28 @@ static void engine_committed(void *arg, const struct batch *b, int64_t took_us)
 
 /* ---- turns, timers, signals ---- */
 
+static bool engine_is_ready(void *arg, const char **ret_why);
+
+/* Takes connections from now on: when all is there, or when that takes too long (then they hear 503).  Until then
+ * they go to the other engines, or to the daemon that this one is to replace, or wait in the kernel's queue. */
+static void engine_listen_when_ready(struct engine *e)
+{
+	const char *why;
+	struct err err;
+
+	if (e->listening || e->step == ENGINE_DRAIN ||
+		(!engine_is_ready(e, &why) && clock_boot_us() - e->opened_us < ENGINE_LISTEN_US))
+		return;
+	e->listening = true;
+	if (!engine_doors_listen(e->doors, e->env, &err)) {
+		log_error(&e->lc, "%s", err.text);
+		e->failed = true;
+		loop_stop(e->loop);
+		return;
+	}
+	heart_ready(e->env->heart);
+}
+
 static void engine_arm(struct engine *e)
 {
 	loop_timer_at(e->turn_timer, flow_next_us(e->flow));
@@ -141,6 +171,7 @@ static void engine_on_turn(void *arg)
 		engine_strike(e);
 	else
 		flow_turn(e->flow);
+	engine_listen_when_ready(e);
 	engine_end_if_drained(e);
 	engine_arm(e);
 }
@@ -473,8 +504,8 @@ static bool engine_open_doors(struct engine *e, struct err *err)
 					     .count = engine_count,
 					     .poke = engine_poke_flow,
 					     .arg = e },
-		e->settings, err);
-	return e->doors != NULL;
+		e->settings);
+	return true;
 }
 
 static bool engine_open(struct engine *e, struct err *err)
@@ -499,7 +530,7 @@ static bool engine_open(struct engine *e, struct err *err)
 	e->step = e->env->strike ? ENGINE_STRIKE : ENGINE_SERVE;
 	engine_on_beat(e);
 	engine_on_stats(e);
-	heart_ready(e->env->heart);
+	e->opened_us = clock_boot_us();
 	return true;
 }
 
@@ -532,5 +563,5 @@ int engine_main(const struct role_env *env)
 	if (!ok)
 		log_error(&e.lc, "%s", err.text);
 	engine_close(&e);
-	return ok ? 0 : 1;
+	return ok && !e.failed ? 0 : 1;
 }

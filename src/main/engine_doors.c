@@ -40,8 +40,7 @@ static void engine_doors_tokens(struct engine_doors *d, const struct settings *s
 		.admin_hash = s->has_admin ? s->admin_hash : NULL };
 }
 
-struct engine_doors *engine_doors_open(
-	const struct engine_doors_env *env, const struct settings *s, struct err *err)
+struct engine_doors *engine_doors_open(const struct engine_doors_env *env, const struct settings *s)
 {
 	struct engine_doors *d = xcalloc(1, sizeof *d);
 	struct http_settings h = engine_doors_http(s);
@@ -66,13 +65,15 @@ struct engine_doors *engine_doors_open(
 	api_add_routes(d->api, d->http);
 	optout_add_routes(d->optout, d->http);
 	health_add_routes(d->health, d->http);
-	for (size_t i = 0; i < env->role->nlisteners; i++)
-		if (!http_listen(d->http, env->role->listeners[i], err)) {
-			engine_doors_shut(d);
-			engine_doors_close(d);
-			return NULL;
-		}
 	return d;
+}
+
+bool engine_doors_listen(struct engine_doors *d, const struct role_env *role, struct err *err)
+{
+	for (size_t i = 0; i < role->nlisteners; i++)
+		if (!http_listen(d->http, role->listeners[i], err))
+			return false;
+	return true;
 }
 
 void engine_doors_use(struct engine_doors *d, const struct settings *s)

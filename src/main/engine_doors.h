@@ -24,7 +24,10 @@ struct engine_doors_env {
 };
 
 struct engine_doors *engine_doors_open(
-	const struct engine_doors_env *env, const struct settings *s, struct err *err) MUST_CHECK;
+	const struct engine_doors_env *env, const struct settings *s);
+/* Takes connections from the sockets that the parent made. */
+bool engine_doors_listen(
+	struct engine_doors *d, const struct role_env *role, struct err *err) MUST_CHECK;
 /* Another configuration: tokens and limits. */
 void engine_doors_use(struct engine_doors *d, const struct settings *s);
 /* Takes nothing new, answers what is there; fn comes at the end of a turn. */

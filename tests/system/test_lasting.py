@@ -1,0 +1,196 @@
+"""P8, P9, P19: chains that wait over restarts and changed rules; restarts under load."""
+
+import collections
+import os
+import random
+import re
+import signal
+import threading
+import time
+
+import pytest
+
+from cluster import Postgres, find_bin
+from daemon import LONG, Client, Daemon, Load, is_built, until
+
+pytestmark = [
+    pytest.mark.skipif(not is_built(), reason="no nudged in $NUDGED_BUILD"),
+    pytest.mark.skipif(find_bin() is None, reason="no Postgres server is installed"),
+]
+
+WAITS = '''
+rule "waits" {
+  about = "two notes with a wait between", on = "cart.updated", mode = "parallel", class = "transactional",
+  run = function(cart)
+    note("begun by %(v)s " .. cart.meta.id)
+    wait "%(d)s"
+    note("ended by %(v)s " .. cart.meta.id)
+  end,
+}
+'''
+COUNT = {"count.lua": '''
+rule "counts" {
+  about = "one number per customer", on = "order.placed", mode = "parallel", class = "transactional",
+  run = function(order, customer)
+    set { n = (customer.attributes.n or 0) + 1 }
+    note("counts " .. order.meta.id)
+  end,
+}
+'''}
+
+
+@pytest.fixture(scope="module")
+def pg():
+    with Postgres({"max_connections": "80"}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def daemon(pg, tmp_path):
+    made = []
+
+    def make(*args, **options):
+        made.append(Daemon(pg, tmp_path, *args, **options))
+        return made[-1]
+
+    yield make
+    for d in made:
+        d.close()
+
+
+def cart(i):
+    return {"id": i, "type": "cart.updated", "data": {"customer": {"email": f"{i}@x.test"}}}
+
+
+def order(n):
+    return {"id": f"e{n}", "type": "order.placed",
+            "data": {"customer": {"email": f"c{n % 100}@x.test"}, "order_id": f"o{n}", "total": 1}}
+
+
+def notes(d):
+    return sorted(r[0] for r in d.sql("select text from note"))
+
+
+def wake(d):
+    """Ends all waits now."""
+    d.sql("update chain set wake_at = clock_timestamp() where wake_at is not null")
+
+
+def check_counts(d, acknowledged):
+    stored = d.events("e%")
+    assert acknowledged <= stored
+    counted = collections.Counter(notes(d))
+    assert set(counted) == {f"counts {i}" for i in stored} and set(counted.values()) <= {1}
+    assert d.value("select sum((attributes ->> 'n')::int) from customer") == len(stored)
+
+
+def test_chain_waits_over_a_restart_and_a_changed_rule_file(daemon):
+    """The old text finishes as it began, whatever stands in the file now; new starts use the new one."""
+    d = daemon({"waits.lua": WAITS % {"v": "one", "d": "30d"}}).start()
+    d.settle([cart("a1"), cart("a2")])
+    d.kill()
+    d.write_rules({"waits.lua": WAITS % {"v": "two", "d": "20d"}})
+    d.start()
+    until(lambda: d.value("select count(*) from rule_set") == 2)
+    d.settle([cart("b1")])
+    assert notes(d) == ["begun by one a1", "begun by one a2", "begun by two b1"]
+    assert d.stop() == 0
+    d.start()
+    d.write_rules({"waits.lua": WAITS % {"v": "three", "d": "10d"}})
+    d.ctl("reload")
+    d.settle([cart("c1")])
+    wake(d)
+    until(lambda: d.value("select count(*) from chain") == 0)
+    assert notes(d) == sorted(f"{when} by {v} {i}" for when in ("begun", "ended")
+                              for v, i in (("one", "a1"), ("one", "a2"), ("two", "b1"), ("three", "c1")))
+    assert {r[0] for r in d.sql("select state from chain_log")} == {"done"}
+
+
+def test_deleted_rule_drains_its_chains(daemon):
+    d = daemon({"waits.lua": WAITS % {"v": "one", "d": "30d"}, **COUNT}).start()
+    d.settle([cart("a1")])
+    (d.dir / "rules" / "waits.lua").unlink()
+    d.ctl("reload")
+    d.settle([cart("a2")])
+    assert notes(d) == ["begun by one a1"]
+    d.kill()
+    d.start()
+    wake(d)
+    until(lambda: notes(d) == ["begun by one a1", "ended by one a1"])
+
+
+def test_doctored_history_is_stuck_and_nothing_is_guessed(daemon):
+    """P8: text and history disagree: nothing happens, both sides are shown."""
+    d = daemon({"waits.lua": WAITS % {"v": "one", "d": "30d"}}).start()
+    d.settle([cart("a1")])
+    history = d.value("select history::text from chain")
+    assert '"note"' in history, history
+    d.sql("update chain set history = replace(history::text, '\"note\"', '\"email\"')::json")
+    wake(d)
+    until(lambda: d.sql("select state from chain") == [("stuck",)])
+    reason = d.value("select reason from chain")
+    assert "note" in reason and "email" in reason, reason
+    assert notes(d) == ["begun by one a1"]
+
+
+def test_sigterm_under_load(daemon):
+    """Restarted again and again: every answer is whole, nothing acknowledged is lost, it ends within 15 s."""
+    d = daemon(COUNT, engines=2).start()
+    load = Load(d, order, threads=4, batch=10).start()
+    slowest = 0.0
+    for _ in range(20 if LONG else 5):
+        time.sleep(random.uniform(0.3, 1.0))
+        since = time.monotonic()
+        assert d.stop() == 0, d.log()[-3000:]
+        slowest = max(slowest, time.monotonic() - since)
+        d.start()
+    acknowledged = load.stop()
+    check_counts(d, acknowledged)
+    assert slowest < 15
+    print(f"{len(acknowledged)} events, the slowest stop took {slowest:.2f} s")
+
+
+def test_upgrade_beside_the_old_one(daemon):
+    """P19: the new daemon starts beside the old one, which then drains: no request is refused."""
+    d = daemon(COUNT, engines=2).start()
+    refused = []
+
+    def one(events):
+        client = Client(d.port)
+        while True:
+            try:
+                status, verdicts = client.post(events)
+                if status == 200:
+                    client.close()
+                    return verdicts
+                refused.append(status)
+            except OSError:
+                client.close()  # a connection that was closed between two requests
+            time.sleep(0.01)
+
+    ended, sent = threading.Event(), []
+
+    def run(k):
+        n = 0
+        while not ended.is_set():
+            events = [order(k * 100000 + n + i) for i in range(5)]
+            n += 5
+            one(events)
+            sent.extend(e["id"] for e in events)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(3)]
+    for t in threads:
+        t.start()
+    for upgrade in range(3):
+        time.sleep(0.5)
+        old = d.process
+        d.start("--beside", ready=False)
+        until(lambda n=upgrade: len(re.findall('room=parent msg="?ready', d.log())) == n + 2, 15)
+        old.send_signal(signal.SIGTERM)
+        assert old.wait(20) == 0
+    ended.set()
+    for t in threads:
+        t.join(30)
+    check_counts(d, set(sent))
+    print(f"{len(sent)} events over 3 upgrades, refused: {collections.Counter(refused)}")
+    assert len(refused) == 0, collections.Counter(refused)
