@@ -5,7 +5,7 @@
  * says.  Names file, line, the wrong word and the likely right one.
  *
  * Errors are what is certain to fail when that line runs: unknown fields of calls, of `customer` and of
- * `event.meta`, outcomes that a handle does not have, templates, groups and managers that do not exist, times
+ * `event.meta`, a text compared with a number, outcomes that a handle does not have, templates, groups and managers that do not exist, times
  * and durations that can not be read, acting in `when`.  A set with an error is not put in place.
  * Warnings are what may be meant so: fields that the vocabulary does not have (a shop may send its own),
  * statements that are never reached, an exit_on or `on` without the rule's key, rules that start each other

@@ -618,4 +618,6 @@ void lint_look(struct lint *l, struct lint_node *n, const struct lint_rule *rule
 		lint_index(l, n);
 	else if (n->kind == LINT_CALL)
 		lint_call(l, n, rule);
+	else if (n->kind == LINT_OP)
+		lint_compare(l, n);
 }

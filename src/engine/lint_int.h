@@ -5,6 +5,7 @@
  *
  *	lint.c       files and rules: what is found where, in which order it is told
  *	lint_call.c  one node: fields, arguments of calls
+ *	lint_type.c  what is compared with what
  *	lint_flow.c  what leads where: lines never reached, acting in `when`, exits, loops
  */
 #include "base/map.h"
@@ -63,6 +64,9 @@ const char *lint_string(struct lint *l, struct span s);
 
 /* lint_call.c: a field, a call; rule: inside of which it stands, or NULL. */
 void lint_look(struct lint *l, struct lint_node *n, const struct lint_rule *rule);
+
+/* lint_type.c: comparisons in an expression. */
+void lint_compare(struct lint *l, const struct lint_node *op);
 
 /* lint_flow.c */
 /* Statements that are never reached. */

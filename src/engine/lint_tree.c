@@ -292,24 +292,29 @@ static bool lint_at_binary(const struct lint_parser *l)
 /* One operand alone is itself; with operators they all become one flat node. */
 static struct lint_node *lint_expr(struct lint_parser *l)
 {
-	struct lint_node *op = lint_node(l, LINT_OP), *only = NULL;
+	struct lint_node *op = lint_node(l, LINT_OP), *kid;
+	struct span before = { NULL, 0 };
 	bool flat = false;
 
 	if (++l->depth > LINT_DEPTH_MOST)
 		l->bad = true;
 	do {
+		bool is_unary = false;
+
 		while (lint_take_unary(l))
-			flat = true;
-		only = lint_simple(l);
-		lint_add(op, only);
+			is_unary = true;
+		kid = lint_simple(l);
+		lint_add(op, kid);
+		kid->before = before;
+		kid->is_unary = is_unary;
+		flat |= is_unary || before.n;
 		if (!lint_at_binary(l))
 			break;
-		op->text = l->text;
+		before = l->text;
 		lint_next(l);
-		flat = true;
 	} while (!l->bad);
 	l->depth--;
-	return flat ? op : only;
+	return flat ? op : kid;
 }
 
 /*** statements ***/

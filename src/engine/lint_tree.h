@@ -22,7 +22,7 @@ enum lint_kind {
 	LINT_FUNCTION, /* vars: parameters; kids: block */
 	LINT_TABLE,    /* kids: LINT_FIELD */
 	LINT_FIELD,    /* kids: key, value; or value alone */
-	LINT_OP,       /* text: operator; kids: operands */
+	LINT_OP,       /* kids: operands, each with the operator before it, whatever binds closer */
 	/* statements */
 	LINT_BLOCK,  /* kids: statements */
 	LINT_LOCAL,  /* vars; kids: expressions */
@@ -61,7 +61,9 @@ struct lint_node {
 	struct lint_var *var;  /* LINT_NAME */
 	struct lint_var *vars; /* those that it declares */
 	struct lint_node *kids, *last, *next;
-	bool is_seen; /* the reader's own mark */
+	struct span before; /* of a kid of LINT_OP: the operator between it and the one before */
+	bool is_unary;      /* of a kid of LINT_OP: not, -, # or ~ stands before it */
+	bool is_seen;       /* the reader's own mark */
 };
 
 /* The tree of a file: its block.  NULL: it could not be read; *ret_line says where. */

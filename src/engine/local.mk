@@ -42,4 +42,5 @@ libnudged_a_SOURCES += src/engine/judge.c src/engine/judge.h src/engine/sitting.
 	src/engine/bind_moment.c src/engine/bind_wait.c
 libnudged_a_SOURCES += src/engine/lint.c src/engine/lint.h src/engine/lint_int.h src/engine/lint_call.c \
 	src/engine/lint_flow.c src/engine/lint_value.c src/engine/lint_value.h src/engine/lint_tree.c \
-	src/engine/lint_tree.h src/engine/lint_lex.c src/engine/lint_lex.h
+	src/engine/lint_tree.h src/engine/lint_lex.c src/engine/lint_lex.h \
+	src/engine/lint_type.c
