@@ -63,6 +63,7 @@ create table event (
 	claimed timestamptz,
 	origin smallint not null default 0,
 	cause_chain bigint not null default 0,
+	rule_set bigint not null default 0, -- the set whose rules the verdicts are of
 	data json not null,
 	verdicts json
 ) partition by range (received);

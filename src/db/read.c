@@ -72,7 +72,7 @@ static const struct read_col read_pause[] = { { "scope", AS_TEXT }, { "reason", 
 static const struct read_col read_event[] = { { "store", AS_TEXT }, { "source", AS_TEXT },
 	{ "id", AS_TEXT }, { "type", AS_TEXT }, { "time", AS_TIME }, { "received", AS_TIME },
 	{ "claimed_time", AS_TIME }, { "from", AS_TEXT }, { "cause_chain", AS_ID },
-	{ "data", AS_JSON }, { "verdicts", AS_JSON } };
+	{ "data", AS_JSON }, { "rule_set", AS_ID }, { "verdicts", AS_JSON } };
 
 static const struct read_col read_consent[] = { { "channel", AS_TEXT }, { "given", AS_BOOL },
 	{ "source", AS_TEXT } };

@@ -322,11 +322,11 @@ const struct sql sql_table[SQL_COUNT] = {
 	/*** save ***/
 	/* no "on conflict": who was second with a key hears 23505, rolls back and loads again; looking for
 	 * conflicts beforehand costs more than the insert's index */
-	[SQL_EVENT_ADD] = { "event_add", "TSSSUIISTTNIJJ",
+	[SQL_EVENT_ADD] = { "event_add", "TSSSUIISTTNIJJi",
 		"insert into event (received, store, source, id, content_hash, seq, customer, type, time, "
-		"claimed, origin, cause_chain, data, verdicts) "
+		"claimed, origin, cause_chain, data, verdicts, rule_set) "
 		"select received, store, source, id, content_hash, seq, customer, type, time, claimed, "
-		"origin::smallint, cause_chain, data, verdicts from unnest($1::timestamptz[], $2::text[], "
+		"origin::smallint, cause_chain, data, verdicts, $15 from unnest($1::timestamptz[], $2::text[], "
 		"$3::text[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[], "
 		"$9::timestamptz[], $10::timestamptz[], $11::int[], $12::bigint[], $13::json[], "
 		"$14::json[]) u(received, store, source, id, content_hash, seq, customer, type, time, "
@@ -1008,7 +1008,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		LINE("least(t.time, t.received)", "t.seq",
 			"t.store, t.source, t.id, t.type, t.time, t.received, t.claimed, "
 			"case t.origin when 0 then 'door' when 1 then 'inbox' else 'daemon' end, "
-			"t.cause_chain, t.data, t.verdicts",
+			"t.cause_chain, t.data, t.rule_set, t.verdicts",
 			"event t", "t.customer = $1 and ($4 = '' or t.store = $4)"),
 		SQL_API | SQL_TOOL, false },
 	/* several may have one moment: ctid tells them apart, rows are never changed */

@@ -66,6 +66,8 @@ static void save_events(struct pg_lane *l, struct bind *b)
 		qsort(keys, n, sizeof *keys, pg_key_cmp);
 	for (size_t i = 0; i < n; i++)
 		save_bind_event(b, keys[i].visit, keys[i].event);
+	if (n > 0)
+		bind_i64(b, 14, batch->set_id);
 }
 
 struct save_identity {

@@ -132,3 +132,6 @@ def test_P9_no_event_after_a_reload_has_the_old_rules(pg, tmp_path):
         assert value(f"select count(*) from note where at > '{after}' and text::int < {version}") == "0"
         assert value(f"select count(*) from note where at < '{before}' and text::int >= {version}") == "0"
         assert int(value(f"select count(*) from note where text::int = {version}")) > 0
+    # the verdicts of an event name the set: version n is set n + 1
+    assert value("select count(*) from event e join note n on n.seq = e.seq where e.rule_set <> n.text::int + 1") == "0"
+    assert int(value("select count(distinct rule_set) from event")) == RELOADS + 1
