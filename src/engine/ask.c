@@ -112,11 +112,17 @@ static int ask_order_compare(const void *a, const void *b)
 	return -span_cmp(x->id, y->id);
 }
 
+/* By their names: a reload makes other objects of the same stores while batches are under way. */
+static bool ask_same_shop(const struct shop *a, const struct shop *b)
+{
+	return a == b || (a && b && !strcmp(a->id, b->id));
+}
+
 /* The order as this batch has left it, or NULL when it did not touch it. */
 static struct order *ask_order_now(const struct visit *v, const struct order *o)
 {
 	for (size_t i = 0; i < v->n_orders; i++)
-		if (v->orders[i]->shop == o->shop && span_eq(v->orders[i]->id, o->id))
+		if (ask_same_shop(v->orders[i]->shop, o->shop) && span_eq(v->orders[i]->id, o->id))
 			return v->orders[i];
 	return NULL;
 }
@@ -124,7 +130,7 @@ static struct order *ask_order_now(const struct visit *v, const struct order *o)
 /* Does the question ask for this order, as far as the store would know? */
 static bool ask_order_wanted(const struct query *q, const struct order *o)
 {
-	return (!q->shop || q->shop == o->shop) &&
+	return (!q->shop || ask_same_shop(q->shop, o->shop)) &&
 	       (!q->order_id.n || span_eq(q->order_id, o->id)) &&
 	       (q->since_us == TIME_NONE ||
 		       (o->placed_us != TIME_NONE && o->placed_us >= q->since_us));

@@ -308,6 +308,8 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 		for (int i = 0; i < f->n_lanes; i++)
 			if (f->lanes[i].step == LANE_SWITCHES)
 				return false;
+		if (boot_us < f->set_not_before_us)
+			return false;
 		lane_read_switches(f, l);
 		return true;
 	}
@@ -376,7 +378,7 @@ static int64_t flow_next_work_us(const struct flow *f)
 {
 	int64_t next = INT64_MAX;
 
-	if (f->judge == NULL || f->want_set)
+	if (f->judge == NULL || f->want_set || f->want_switches)
 		return f->set_not_before_us;
 	if (f->limits.due > 0 && !f->due_busy && !f->draining)
 		next = f->due_us;

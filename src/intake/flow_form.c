@@ -147,7 +147,10 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 		BATCH_PUSH(&l->batch.arena, l->batch.aside, l->batch.n_aside, l->batch.cap_aside) =
 			e;
 		n++;
+		if (f->aside_alone)
+			break;
 	}
+	f->aside_alone &= !TAILQ_EMPTY(&f->aside) || l->batch.n_aside > 0;
 	map_fini(&keys);
 	buf_free(&key);
 	if (n == 0)

@@ -118,6 +118,7 @@ struct flow {
 	char why_not_ready[256];
 	struct who *who;
 	struct shop_event_list unknown, held, aside;
+	bool aside_alone;          /* kept-aside ones could not be kept together: one at a time */
 	struct map held_keys;      /* identities of events in FLOW_HELD -> count */
 	int64_t held_until_us;     /* boot clock */
 	bool asking;               /* a lane is finding customers or joining cards */

@@ -226,11 +226,15 @@ static void lane_refused_events(struct flow_lane *l, const struct err *err)
 	struct visit *v = b->n_visits ? b->visits[0] : NULL;
 
 	l->flow->stats.retries++;
-	if (v == NULL) { /* only kept-aside ones: their text can not be kept either */
-		log_error(
-			&l->lc, "could not keep %zu quarantined events: %s", b->n_aside, err->text);
-		for (size_t i = 0; i < b->n_aside; i++)
-			flow_settle(l->flow, b->aside[i]);
+	if (v == NULL && b->n_aside > 1) { /* which of the kept-aside ones? */
+		l->flow->aside_alone = true;
+		lane_return_aside(l->flow, b);
+		return;
+	}
+	if (v == NULL) {
+		log_error(&l->lc, "could not keep a quarantined event of store \"%s\": %s",
+			b->aside[0]->shop->id, err->text);
+		flow_settle(l->flow, b->aside[0]);
 		return;
 	}
 	if (b->n_visits == 1 && v->n_events >= 1 && ((struct flow_customer *)v->flow)->single) {
@@ -642,8 +646,11 @@ static void lane_on_switches(void *arg, enum store_end end, const struct err *er
 		judge_switch(f->judge, &l->switches);
 		f->switches_version = l->switches.version;
 		f->want_switches = false;
-	} else if (end == STORE_REFUSED) {
-		log_damped(LOG_LVL_ERROR, &l->lc, "could not read the switches: %s", err->text);
+	} else {
+		f->set_not_before_us = flow_boot_us(f) + LANE_RETRY_US;
+		if (end == STORE_REFUSED)
+			log_damped(LOG_LVL_ERROR, &l->lc, "could not read the switches: %s",
+				err->text);
 	}
 	lane_enter(l, LANE_IDLE);
 	f->host.turn(f->host.arg);

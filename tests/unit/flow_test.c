@@ -119,6 +119,9 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 
 	*ret_queries = NULL;
 	*ret_n = 0;
+	for (size_t i = 0; i < b->n_aside; i++)
+		if (span_is(b->aside[i]->id, "unkept"))
+			mem_fail_next(store, MEM_SAVE, STORE_REFUSED, false);
 	if (is_slow(b)) {
 		mem_fail_next(store, MEM_FETCH, STORE_LOST, false);
 		return JUDGE_NEED;
@@ -634,6 +637,29 @@ static void test_quarantined_on_arrival_is_kept(void **state)
 	assert_int_equal(mem_tables(store)->n_events, 0);
 }
 
+/* P3: one that can not even be kept does not cost the others. */
+static void test_a_quarantined_one_that_can_not_be_kept_is_alone(void **state)
+{
+	static const char *const ids[] = { "1", "unkept", "2", "good", "3" };
+	struct post p = { .done = 0 };
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		struct shop_event *e = post_add(&p, ids[i], "anna", 1);
+
+		if (i == 3)
+			continue;
+		e->status = EVENT_QUARANTINED;
+		e->reason = "bad";
+	}
+	post_send(&p);
+	for (int i = 0; i < 10; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[3].status, EVENT_ACCEPTED);
+	assert_int_equal(mem_tables(store)->n_aside, 3);
+}
+
 static void test_another_rule_set_is_read_before_the_next_batch(void **state)
 {
 	struct post p = { .done = 0 };
@@ -1114,6 +1140,7 @@ int main(void)
 		FLOW_TEST(test_without_a_database_tickets_are_late),
 		FLOW_TEST(test_late_in_flight_is_done_after_the_commit),
 		FLOW_TEST(test_quarantined_on_arrival_is_kept),
+		FLOW_TEST(test_a_quarantined_one_that_can_not_be_kept_is_alone),
 		FLOW_TEST(test_another_rule_set_is_read_before_the_next_batch),
 		FLOW_TEST(test_inbox_rows_are_judged_when_due),
 		FLOW_TEST(test_clocks_that_disagree_pause_due_work),
