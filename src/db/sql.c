@@ -480,10 +480,16 @@ const struct sql sql_table[SQL_COUNT] = {
 		"unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::boolean[], $5::text[], "
 		"$6::bigint[])",
 		SQL_LANE, false },
+	/* the first reason stays; but to whom mail bounced gets less than who unsubscribed */
 	[SQL_SUPPRESSION_ADD] = { "suppression_add", "SSSST",
-		"insert into suppression (base, channel, address, reason, at) select * from "
+		"insert into suppression (base, channel, address, reason, at) "
+		"select distinct on (address, channel, base) base, channel, address, reason, at from "
 		"unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) "
-		"order by 3, 2, 1 on conflict do nothing",
+		"u(base, channel, address, reason, at) "
+		"order by address, channel, base, reason = 'unsubscribed', at "
+		"on conflict (address, channel, base) do update set reason = excluded.reason, "
+		"at = excluded.at where suppression.reason = 'unsubscribed' "
+		"and excluded.reason <> 'unsubscribed'",
 		SQL_LANE, false },
 	[SQL_FAULT_ADD] = { "fault_add", "SBSIIT",
 		"insert into rule_fault (rule, failed, text, seq, chain, at) select * from "

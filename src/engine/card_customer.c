@@ -53,6 +53,24 @@ static void fill_text(struct visit *v, enum card_text field, struct span text)
 		card_set_text(v, field, text);
 }
 
+/* He has another address: that the old one bounced or complained says nothing of it.  What he said himself stays. */
+static void forget_bounces(struct card_work *w, struct span channel)
+{
+	struct customer *c = w->v->card;
+	struct span *marks = &c->json[CARD_SUPPRESSED], why, said;
+	bool given = true;
+
+	if (!marks->n || !json_get(*marks, channel, &why) || json_is_null(why) ||
+		json_text_is(why, SPAN("unsubscribed")))
+		return;
+	if (c->json[CARD_CONSENT].n && json_get(c->json[CARD_CONSENT], channel, &said) &&
+		!field_bool(said, &given))
+		given = true;
+	*marks = card_json_with(
+		&w->b->arena, *marks, channel, given ? SPAN("null") : SPAN("\"unsubscribed\""));
+	c->changed |= CARD_CHANGED_PROFILE;
+}
+
 /* A contact that the card did not have, or that changed. */
 static void set_contact(
 	struct card_work *w, enum card_text field, enum identity_kind kind, bool overwrite)
@@ -61,6 +79,12 @@ static void set_contact(
 
 	if (!value.n || span_eq(value, old) || (old.n && !overwrite))
 		return;
+	if (field == CARD_EMAIL) {
+		forget_bounces(w, SPAN("email"));
+	} else {
+		forget_bounces(w, SPAN("sms"));
+		forget_bounces(w, SPAN("call"));
+	}
 	card_set_text(w->v, field, value);
 	card_attach(w, kind, value);
 }

@@ -63,9 +63,12 @@ static void suppress(struct card_work *w, struct span channel, struct span addre
 		BATCH_PUSH(&w->b->arena, w->v->suppressions, w->v->n_suppressions,
 			w->v->cap_suppressions) = line;
 	}
-	if (c->hidden || !span_eq(address, own) ||
-		(c->json[CARD_SUPPRESSED].n && json_get(c->json[CARD_SUPPRESSED], channel, &known)))
+	if (c->hidden || !span_eq(address, own))
 		return;
+	if (c->json[CARD_SUPPRESSED].n && json_get(c->json[CARD_SUPPRESSED], channel, &known) &&
+		!json_is_null(known) &&
+		(!json_text_is(known, SPAN("unsubscribed")) || span_is(why, "unsubscribed")))
+		return; /* the first reason stays, unless the other one forbids more */
 	json_put_text(&quoted, why);
 	c->json[CARD_SUPPRESSED] = card_json_with(
 		&w->b->arena, c->json[CARD_SUPPRESSED], channel, buf_as_span(&quoted));

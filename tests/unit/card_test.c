@@ -466,6 +466,26 @@ static void messages(void **state)
 	is_text(c->json[CARD_SUPPRESSED], "{\"email\":\"bounced\",\"sms\":\"unsubscribed\"}");
 }
 
+/* P15: what is known of an address goes with it; what he said himself stays. */
+static void bounces_are_of_an_address(void **state)
+{
+	struct bench *k = *state;
+	struct customer *c = k->v->card;
+
+	c->text[CARD_EMAIL] = SPAN("a@b.de");
+	happen(k, "message.bounced", "{\"permanent\":true}");
+	is_text(c->json[CARD_SUPPRESSED], "{\"email\":\"bounced\"}");
+	happen_at(k, NOW, "customer.updated", "{\"email\":\"j@c.de\"}", "e:j@c.de");
+	is_text(c->text[CARD_EMAIL], "j@c.de");
+	is_text(c->json[CARD_SUPPRESSED], "{\"email\":null}");
+	happen(k, "message.unsubscribed", "{}");
+	is_text(c->json[CARD_SUPPRESSED], "{\"email\":\"unsubscribed\"}");
+	happen(k, "message.bounced", "{\"permanent\":true}");
+	is_text(c->json[CARD_SUPPRESSED], "{\"email\":\"bounced\"}");
+	happen_at(k, NOW, "customer.updated", "{\"email\":\"k@c.de\"}", "e:k@c.de");
+	is_text(c->json[CARD_SUPPRESSED], "{\"email\":\"unsubscribed\"}");
+}
+
 static struct task *add_task(struct bench *k, int64_t id)
 {
 	struct task *t = arena_new(&k->b.arena, struct task);
@@ -742,6 +762,7 @@ int main(void)
 		CASE(emitted_about_unknown_order),
 		CASE(values),
 		CASE(messages),
+		CASE(bounces_are_of_an_address),
 		CASE(tasks),
 		CASE(deadlines),
 		CASE(follow_ups),
