@@ -378,6 +378,9 @@ static int64_t flow_next_work_us(const struct flow *f)
 {
 	int64_t next = INT64_MAX;
 
+	for (int i = 0; i < f->n_lanes; i++)
+		if (f->lanes[i].step == LANE_SET || f->lanes[i].step == LANE_SWITCHES)
+			return next; /* all wait for it */
 	if (f->judge == NULL || f->want_set || f->want_switches)
 		return f->set_not_before_us;
 	if (f->limits.due > 0 && !f->due_busy && !f->draining)
