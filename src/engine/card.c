@@ -51,9 +51,13 @@ struct span card_json_with(struct arena *a, struct span object, struct span key,
 			buf_char(&loose, ',');
 		}
 	}
-	json_put_text(&loose, key);
-	buf_char(&loose, ':');
-	buf_span(&loose, value);
+	if (value.n) {
+		json_put_text(&loose, key);
+		buf_char(&loose, ':');
+		buf_span(&loose, value);
+	} else if (loose.p[loose.n - 1] == ',') {
+		loose.n--;
+	}
 	buf_char(&loose, '}');
 	json_canon(buf_as_span(&loose), &canonical);
 	buf_free(&loose);

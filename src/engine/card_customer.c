@@ -66,8 +66,8 @@ static void forget_bounces(struct card_work *w, struct span channel)
 	if (c->json[CARD_CONSENT].n && json_get(c->json[CARD_CONSENT], channel, &said) &&
 		!field_bool(said, &given))
 		given = true;
-	*marks = card_json_with(
-		&w->b->arena, *marks, channel, given ? SPAN("null") : SPAN("\"unsubscribed\""));
+	*marks = card_json_with(&w->b->arena, *marks, channel,
+		given ? (struct span){ NULL, 0 } : SPAN("\"unsubscribed\""));
 	c->changed |= CARD_CHANGED_PROFILE;
 }
 

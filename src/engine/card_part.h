@@ -36,7 +36,7 @@ int64_t card_day(int64_t at_us);
 
 /* Writes a text field of the card when it is new. */
 void card_set_text(struct visit *v, enum card_text field, struct span text);
-/* The object with one member set to a JSON value, in canonical form. */
+/* The object with one member set to a JSON value ({NULL,0}: without it), in canonical form. */
 struct span card_json_with(struct arena *a, struct span object, struct span key, struct span value);
 /* The object with the members of patch merged in (RFC 7396), canonical; either may be empty. */
 struct span card_json_merged(struct arena *a, struct span object, struct span patch);
