@@ -5,10 +5,11 @@
  *        --- mqtt (the engine that has the seat) --------------+--> flow --> store/pg
  *        --- wake pipe, timer ---------------------------------'      '----> engine/judge
  *
- * Life: STRIKE (the process before died of a rule: its strike is written before anything is taken) -> SERVE ->
- * DRAIN (SIGTERM: doors closed, what is in flight is finished) -> end.  Connections are taken when the database and the
- * rules are there, so a restart or an upgrade refuses nobody; without a database after a second all the same.  Settings that were swapped by a reload are
- * kept until the end: events and rows in flight still point into them, and there are few.
+ * Life: STRIKE (the process before died of a rule: its strike is written before anything is taken) ->
+ * SERVE -> DRAIN (SIGTERM: doors closed, what is in flight is finished) -> end.  Connections are taken
+ * when the database and the rules are there, so a restart or an upgrade refuses nobody; without a
+ * database after a second all the same (503).  Settings that were swapped by a reload are kept until
+ * the end: events and rows in flight still point into them, and there are few.
  */
 #include "main/engine.h"
 
