@@ -43,6 +43,11 @@ def has_failpoints():
         return b"events.before_answer" in file.read()
 
 
+def is_sanitized():
+    with open(NUDGED, "rb") as file:
+        return b"__asan_init" in file.read()
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -4,7 +4,6 @@ The crash is a failpoint in the evaluation (base/failpoint.h): Lua itself gives 
 """
 
 import json
-import os
 import re
 import time
 
@@ -122,6 +121,22 @@ def test_chain_that_crashes_the_engine_stands_still(daemon, broker):
     d.unfail()
     d.ctl("chains", "retry", str(chain[0]))
     until(lambda: notes(d) == ["sleeper c0", "sleeper c1", "sleeper c2"], 20)
+
+
+def test_rule_that_stalls_the_engine(daemon, broker):
+    """Who stands still is killed by the parent, and that is a strike, too."""
+    d = daemon
+    d.stop()
+    d.sections["nudged"]["stall_timeout"] = "1s"
+    d.write()
+    d.start()
+    d.fail("judge.eval/bad/main//z1:*:stop")
+    since = time.monotonic()
+    d.settle([page("z1"), page("z2")], 60)
+    took = time.monotonic() - since
+    assert verdict_of(d, "z1", "bad") == ["struck"] and verdict_of(d, "z2", "bad") == ["started"]
+    assert "stalled" in d.log()
+    print(f"set aside after {took:.1f} s")
 
 
 def test_a_kill_from_outside_is_no_strike(daemon, broker):

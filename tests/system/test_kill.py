@@ -8,6 +8,7 @@ import collections
 import json
 import os
 import random
+import signal
 import threading
 import time
 
@@ -211,6 +212,108 @@ def test_no_acknowledged_event_is_lost_on_kill9(tmp_path):
             assert all(hits[p] >= 5 for p in POINTS)
             assert "deadlock detected" not in pg.log_text()
         except AssertionError:
+            print(d.log()[-6000:])
+            raise
+        finally:
+            d.close()
+
+
+class Faults:
+    """What may happen to a daemon from outside, at random."""
+
+    def __init__(self, d, pg, broker, rng):
+        self.d, self.pg, self.broker, self.rng = d, pg, broker, rng
+        self.names = ["kill_child", "kill_child", "freeze_child", "kill_daemon", "stop_daemon", "reload", "stop_postgres",
+                      "kill_backend", "end_backends", "restart_broker"]
+        self.count = collections.Counter()
+
+    def one(self):
+        name = self.rng.choice(self.names)
+        getattr(self, name)()
+        self.count[name] += 1
+        time.sleep(self.rng.uniform(0.1, 0.8))
+
+    def child(self):
+        return self.rng.choice([p for n, p in self.d.children().items() if n != "checker"] or [0])
+
+    def kill_child(self):
+        pid = self.child()
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+
+    def freeze_child(self):
+        pid = self.child()
+        if pid:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(self.rng.uniform(0.2, 3.5))
+            if pid in self.d.children().values():
+                os.kill(pid, signal.SIGCONT)
+
+    def kill_daemon(self):
+        self.d.kill()
+        self.d.start(ready=False)
+
+    def stop_daemon(self):
+        self.d.stop()
+        self.d.start(ready=False)
+
+    def reload(self):
+        time.sleep(0.2)
+        self.d.reload()
+
+    def stop_postgres(self):
+        self.pg.stop("immediate")
+        time.sleep(self.rng.uniform(0, 2))
+        self.pg.start()
+
+    def kill_backend(self):
+        pids = self.pg.backends()
+        if pids:
+            os.kill(self.rng.choice(pids), signal.SIGKILL)
+            time.sleep(0.3)  # Postgres restarts all of them
+
+    def end_backends(self):
+        try:
+            self.pg.terminate_backends()
+        except RuntimeError:
+            pass
+
+    def restart_broker(self):
+        self.broker.stop()
+        self.broker.start()
+
+
+def test_random_faults_together(tmp_path):
+    """P1, P6, P14, P18: everything at once, from outside; the same sums at the end."""
+    seed = int(os.environ.get("NUDGED_SEED", random.randrange(1 << 30)))
+    print(f"seed {seed}")
+    with Postgres({"max_connections": "100"}) as pg, Broker() as broker, Smtpd() as smtp:
+        d = Daemon(pg, tmp_path, RULES, TEMPLATES, engines=3, smtp=smtp, broker=broker, mqtt={"takeover": "200ms"},
+                   database={"poll": "100ms", "idle_timeout": "2s"}, mail={"couriers": 2}, nudged={"stall_timeout": "60s"})
+        try:
+            d.start()
+            faults = Faults(d, pg, broker, random.Random(seed))
+            until(lambda: "room=mqtt msg=\"connected" in d.log())
+            load = Load(d, make_event, threads=3, batch=5, pause=0.02).start()
+            publisher = Publisher(broker.port)
+            publisher.start()
+            end = time.monotonic() + (600 if LONG else 35)
+            while time.monotonic() < end:
+                faults.one()
+            d.kill()  # children that rest for long after many deaths begin anew
+            d.start(seconds=40)
+            acknowledged = load.stop()
+            publisher.stop()
+            sent = {i: make_event(int(i[1:])) for i in acknowledged}
+            sent.update(publisher.sent)
+            until(lambda: set(sent) <= d.events(), 60, 0.2)
+            wait_settled(d)
+            events, messages, doubts = check(d, smtp, sent)
+            check_cards(d, sent)
+            print(f"{sum(faults.count.values())} faults {dict(faults.count)}, {events} events, {messages} mails, "
+                  f"{doubts} in doubt")
+            assert "deadlock detected" not in pg.log_text()
+        except Exception:
             print(d.log()[-6000:])
             raise
         finally:
