@@ -120,31 +120,3 @@ def test_P11_no_timer_is_early_and_none_is_late_by_a_second(make):
     assert lateness[0] >= 0, f"{-lateness[0]:.3f} s early"
     assert lateness[int(len(lateness) * 0.99)] <= 1.0
     print(f"\n300 timers: p99 {lateness[int(len(lateness) * 0.99)] * 1000:.0f} ms late, none early")
-
-
-def test_a_chain_waits_over_a_restart_and_over_a_changed_rule_file(make):
-    daemon = make()
-    daemon.write_rules({"changes.lua": '''
-rule "changes" {
-  about = "old", on = "change.waits", mode = "parallel",
-  run = function() wait "30d"  note "the old text" end,
-}'''})
-    daemon.ctl("reload")
-    assert daemon.settle({"id": "1", "type": "change.waits", "data": {"customer": {"id": "anna"}}}) == "accepted"
-    daemon.kill()
-    daemon.start()
-    daemon.write_rules({"changes.lua": '''
-rule "changes" {
-  about = "new", on = "change.waits", mode = "parallel",
-  run = function() note "another step first"  wait "30d"  note "the new text" end,
-}'''})
-    daemon.ctl("reload")
-    assert daemon.settle({"id": "2", "type": "change.waits", "data": {"customer": {"id": "anna"}}}) == "accepted"
-    assert daemon.stop() == 0
-    daemon.start()
-    assert daemon.value("select count(distinct text_hash) from chain where rule = 'changes'") == 2
-    daemon.sql("update chain set wake_at = now()")
-    until(lambda: daemon.value("select count(*) from chain") == 0)
-    assert {row[0] for row in daemon.sql("select state from chain_log")} == {"done"}
-    assert sorted(row[0] for row in daemon.sql("select text from note")) == [
-        "another step first", "the new text", "the old text"]
