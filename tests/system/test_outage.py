@@ -9,6 +9,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -261,3 +262,83 @@ def test_no_deadlock(daemon, pg):
     assert pg.log_text().count("deadlock detected") == before
     print(f"{n} events, {n} timers, {n} mails, {n} tasks done ({sum(h.lost for h in hands)} races lost): "
           f"{4 * n} rounds in {time.monotonic() - since:.0f} s")
+
+
+def reasons(d):
+    status, _, answer = d.get("/readyz")
+    return status, " ".join(answer.get("reasons", []))  # none: its own question met the end of the connection
+
+
+@pytest.mark.parametrize("setting, word", [("synchronous_commit = off", "synchronous_commit"),
+                                           ("default_transaction_read_only = on", "read")])
+def test_a_database_that_does_not_keep_is_refused(daemon, pg, setting, word):
+    """The preamble of the promises: looked at on each connect; 503 and /readyz says why; heals alone."""
+    d = daemon(COUNT).start()
+    d.settle([order(1)])
+    pg.psql(f"alter database {d.database} set {setting}", database="postgres")
+    pg.terminate_backends()
+    until(lambda: reasons(d)[0] == 503 and word in reasons(d)[1], 10)
+    assert d.post([order(2)])[0] == 503
+    pg.psql(f"alter database {d.database} reset {setting.split(' ')[0]}", database="postgres")
+    assert d.settle([order(2)], 15) == ["accepted"]
+    check_counts(d, {"e1", "e2"})
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A directory of 200 MB, where that can be made."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(place)],
+                                           stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        pytest.skip("can not mount a small disk here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def test_full_disk_is_503_and_heals_alone(small_disk, tmp_path):
+    for parent in [small_disk, *small_disk.parents]:
+        if parent != parent.parent and parent.owner() == "root":
+            parent.chmod(parent.stat().st_mode | 0o055)
+    with Postgres({"max_wal_size": "64MB", "min_wal_size": "32MB", "wal_recycle": "off"}, parent=str(small_disk)) as pg:
+        d = Daemon(pg, tmp_path, COUNT, engines=2).start()
+        try:
+            load = Load(d, order, threads=2, batch=10, pause=0.02).start()
+            until(lambda: len(load.acknowledged) > 200)
+            filler = small_disk / "filler"
+            with open(filler, "wb") as file:
+                try:
+                    while True:
+                        file.write(b"x" * (1 << 16))
+                        file.flush()
+                except OSError:
+                    pass
+            client = Client(d.port)
+            big = [{**order(n), "data": {**order(n)["data"], "note": os.urandom(15000).hex()}}
+                   for n in range(10 ** 6, 10 ** 6 + 30)]
+
+            def full():
+                try:
+                    return client.post(big)[0] == 503
+                except (OSError, http.client.HTTPException):
+                    return False
+
+            until(full, 30)
+            time.sleep(2)
+            filler.unlink()
+            if not pg_alive(pg):
+                pg.running = False  # a full WAL ends Postgres itself: an operator starts it again
+                pg.start()
+            assert client.settle(big, 30)
+            acknowledged = load.stop()
+            check_counts(d, acknowledged | {e["id"] for e in big})
+            print(f"{len(acknowledged)} acknowledged around a full disk")
+        finally:
+            d.close()
+
+
+def pg_alive(pg):
+    try:
+        return pg.value("select 1") == "1"
+    except RuntimeError:
+        return False
