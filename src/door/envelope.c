@@ -91,6 +91,14 @@ static struct envelope_item *add_item(struct reader *r, struct span at)
 	return &r->items[r->n++];
 }
 
+/* "the event is larger than 64 KiB" */
+static const char *too_large(struct arena *a, const char *what, size_t most)
+{
+	return arena_printf(a, "the %s is larger than %zu %s", what,
+		most % (1 << 20) == 0 ? most >> 20 : most >> 10,
+		most % (1 << 20) == 0 ? "MiB" : "KiB");
+}
+
 /* Says what is wrong with an item; the first fault stays. */
 static void item_fault(
 	struct reader *r, struct envelope_item *item, const char *reason, const char *member)
@@ -152,8 +160,8 @@ static void item_fill(struct reader *r, struct envelope_item *item, const struct
 		!json_text_is(m[A_VERSION].value, SPAN("1.0")))
 		item_fault(r, item, "only CloudEvents 1.0 is understood", "specversion");
 	item_data(r, item, m);
-	if (e->raw.n > ENVELOPE_EVENT_BYTES)
-		item_fault(r, item, "the event is larger than 64 KiB", NULL);
+	if (e->raw.n > admit_limits.event_bytes)
+		item_fault(r, item, too_large(r->a, "event", admit_limits.event_bytes), NULL);
 }
 
 /* The end of a value that could not be checked: where its brackets close.  NULL: they do not. */
@@ -218,9 +226,10 @@ static bool read_batch(struct reader *r, const char *p, const char *end)
 		return skip_blanks(p + 1, end) == end ||
 		       refuse(r, ENVELOPE_NOT_READ, what, SPAN("$"));
 	for (;;) {
-		if (r->n == ENVELOPE_EVENTS)
-			return refuse(r, ENVELOPE_TOO_LARGE, "more than 500 events in one body",
-				SPAN("$[500]"));
+		if (r->n == admit_limits.batch_events)
+			return refuse(r, ENVELOPE_TOO_LARGE,
+				arena_printf(r->a, "more than %zu events in one body", r->n),
+				span_of(arena_printf(r->a, "$[%zu]", r->n)));
 		p = read_element(r, p, end);
 		if (!p)
 			return false;
@@ -273,8 +282,8 @@ static bool read_binary(struct reader *r, const struct envelope_binary *b)
 	item->envelope.data = body.n ? body : (struct span){ NULL, 0 };
 	if (!span_is(b->specversion, "1.0"))
 		item_fault(r, item, "only CloudEvents 1.0 is understood", "specversion");
-	if (body.n > ENVELOPE_EVENT_BYTES)
-		item_fault(r, item, "the event is larger than 64 KiB", NULL);
+	if (body.n > admit_limits.event_bytes)
+		item_fault(r, item, too_large(r->a, "event", admit_limits.event_bytes), NULL);
 	return true;
 }
 
@@ -287,8 +296,9 @@ bool envelope_read(const struct envelope_input *in, struct arena *a,
 	const char *reason;
 	bool read;
 
-	if (in->body.n > ENVELOPE_BODY_BYTES)
-		return refuse(&r, ENVELOPE_TOO_LARGE, "the body is larger than 1 MiB", SPAN(""));
+	if (in->body.n > admit_limits.batch_bytes)
+		return refuse(&r, ENVELOPE_TOO_LARGE,
+			too_large(a, "body", admit_limits.batch_bytes), SPAN(""));
 	p = skip_blanks(p, end);
 	reason = envelope_binary_read(in, a, &binary);
 	if (reason)

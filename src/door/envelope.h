@@ -20,8 +20,6 @@
 #include "base/mem.h"
 #include "intake/admit.h"
 
-enum { ENVELOPE_EVENT_BYTES = 64 * 1024, ENVELOPE_EVENTS = 500, ENVELOPE_BODY_BYTES = 1024 * 1024 };
-
 /* A header field (HTTP: "ce-id", percent-encoded) or user property (MQTT: "id", as it is). */
 struct envelope_attribute {
 	struct span name, value;

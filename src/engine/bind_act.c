@@ -24,12 +24,17 @@
 #include <string.h>
 
 enum {
-	ACT_WITH_BYTES = 16 * 1024,
 	ACT_EMIT_BYTES = 64 * 1024,
 	ACT_TEXT_BYTES = 4096,
 	ACT_REASON_MOST =
 		100, /* ready ones of chains that give way may stand before the one that counts */
 };
+
+/* The most that a message may carry: [limits] with_bytes. */
+static size_t act_with_bytes(const struct eval *e)
+{
+	return e->desk->sitting->judge->env.limits.with_bytes;
+}
 
 /* {"id":17}, and what else a step answered. */
 static struct span act_result(struct eval *e, const char *members, int64_t id)
@@ -69,7 +74,7 @@ static void act_put(struct buf *b, const char *key, struct span json)
 /* {"attach":...,"event":{...},"with":{...}} */
 static struct span act_email_data(lua_State *L, struct eval *e)
 {
-	struct span with = args_json(L, e, 1, "with", ACT_WITH_BYTES);
+	struct span with = args_json(L, e, 1, "with", act_with_bytes(e));
 	struct span attach = args_json(L, e, 1, "attach", ACT_TEXT_BYTES);
 	struct buf *b = &e->desk->sitting->judge->scratch;
 
@@ -304,7 +309,7 @@ static int l_act_publish(lua_State *L)
 	if (eval_step(L, e, "publish", topic, &result))
 		return 0;
 	eval_effect(L, e);
-	if (!luajson_encode(L, 2, ACT_WITH_BYTES, eval_arena(e), &payload, &err))
+	if (!luajson_encode(L, 2, act_with_bytes(e), eval_arena(e), &payload, &err))
 		return luaL_error(L, "publish: payload: %s", err.text);
 	buf_clear(b);
 	buf_str(b, "{\"payload\":");
@@ -558,7 +563,7 @@ static int l_act_set(lua_State *L)
 	any = lua_next(L, 2);
 	lua_settop(L, 2);
 	if (any) {
-		if (!luajson_encode(L, 2, ACT_WITH_BYTES, eval_arena(e), &patch, &err))
+		if (!luajson_encode(L, 2, act_with_bytes(e), eval_arena(e), &patch, &err))
 			return luaL_error(L, "set: %s", err.text);
 		card_merge_attributes(eval_batch(e), e->desk->visit, patch);
 	}

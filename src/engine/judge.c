@@ -34,6 +34,7 @@ void judge_limits_default(struct judge_limits *ret)
 		.chains = 500,
 		.chains_warn = 100,
 		.emit_depth = 8,
+		.with_bytes = 16 * 1024,
 		.eval_bytes = 16 * 1024 * 1024,
 		.eval_us = 100000,
 		.batch_us = 250000,

@@ -35,6 +35,7 @@ struct judge_limits {     /* PROMISES, Limits; 0 is not "none": judge_limits_def
 	size_t history_warn_bytes;    /* 64 KiB */
 	unsigned chains, chains_warn; /* live ones per customer: 500, 100 */
 	int emit_depth;               /* 8 */
+	size_t with_bytes;            /* data of one message: 16 KiB */
 	size_t eval_bytes;            /* memory of one evaluation: 16 MiB */
 	int64_t eval_us;              /* time of one evaluation: 100 ms */
 	int64_t batch_us; /* judging per batch, then customers are VISIT_LEFT or cut: 250 ms */

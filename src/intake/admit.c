@@ -20,7 +20,11 @@
 #include <string.h>
 
 enum { TYPE_MOST = 64, SOURCE_MOST = 256, RANDOM_BYTES = 16 };
-#define AHEAD_MOST_US (10 * 60 * CLOCK_SECOND_US)
+struct admit_limits admit_limits = { .event_bytes = 64 * 1024,
+	.batch_events = 500,
+	.batch_bytes = 1024 * 1024,
+	.id_bytes = 128,
+	.future_us = 10 * 60 * CLOCK_SECOND_US };
 
 /* The JSON path of a member of the event. */
 static struct span path_of(const struct admit_envelope *env, const char *member, struct arena *a)
@@ -85,8 +89,8 @@ static const char *check_texts(
 	*ret_member = "id";
 	if (env->id.p && !env->id.n)
 		return "id is empty; leave it out if there is none";
-	if (env->id.n > ADMIT_ID_MOST)
-		return "id is longer than 128 bytes";
+	if (env->id.n > admit_limits.id_bytes)
+		return "id is longer than id_bytes of [limits] allows (128)";
 	if (!admit_is_printable(env->id))
 		return "id contains control characters";
 	if (door != ADMIT_INTERNAL && !env->source.n && span_starts(env->id, "inbox:"))
@@ -118,7 +122,7 @@ static const char *set_time(struct shop_event *e, struct span time, int64_t *ret
 		return "time lies before 1970";
 	*ret_claimed_us = at_us;
 	e->time_us = at_us;
-	if (at_us > e->received_us + AHEAD_MOST_US) {
+	if (at_us > e->received_us + admit_limits.future_us) {
 		e->time_us = e->received_us;
 		e->claimed_us = at_us;
 	}

@@ -26,6 +26,16 @@
 #include "base/mem.h"
 #include "model/event.h"
 
+/* What is the most (PROMISES, Limits); one for the process, set at start and reload. */
+struct admit_limits {
+	size_t event_bytes;  /* of one event: 64 KiB */
+	size_t batch_events; /* of one request: 500 */
+	size_t batch_bytes;  /* 1 MiB */
+	size_t id_bytes;     /* 128 */
+	int64_t future_us;   /* further ahead, an event gets the time of receipt: 10 min */
+};
+extern struct admit_limits admit_limits;
+
 enum admit_door { ADMIT_HTTP, ADMIT_MQTT, ADMIT_INTERNAL };
 
 /* Everything is lent, and must live as long as the event does. */

@@ -20,6 +20,7 @@
 #include "db/schema.h"
 #include "door/metrics.h"
 #include "engine/judge.h"
+#include "intake/admit.h"
 #include "intake/flow.h"
 #include "main/engine_doors.h"
 #include "main/engine_mqtt.h"
@@ -408,10 +409,20 @@ static struct judge_env engine_judge_env(struct engine *e)
 		.chains = (unsigned)s->limits.chains,
 		.chains_warn = (unsigned)s->limits.chains_warn,
 		.emit_depth = s->limits.emit_depth,
+		.with_bytes = (size_t)s->limits.with_bytes,
 		.eval_bytes = (size_t)s->limits.eval_bytes,
 		.eval_us = s->limits.eval_us,
 		.batch_us = s->limits.judge_us };
 	return env;
+}
+
+static void engine_admit_limits(const struct settings *s)
+{
+	admit_limits = (struct admit_limits){ .event_bytes = (size_t)s->limits.event_bytes,
+		.batch_events = (size_t)s->limits.batch_events,
+		.batch_bytes = (size_t)s->limits.batch_bytes,
+		.id_bytes = (size_t)s->limits.id_bytes,
+		.future_us = s->limits.future_us };
 }
 
 static struct flow_limits engine_flow_limits(const struct settings *s)
@@ -442,6 +453,7 @@ static void engine_open_store(struct engine *e)
 		.shops = s->shops,
 		.n_shops = s->nshops,
 		.unsafe_durability = s->nudged.unsafe_durability,
+		.statement_timeout_ms = (int)(s->database.statement_timeout_us / 1000),
 		.idle_timeout_ms = (int)(s->database.idle_timeout_us / 1000),
 		.on_state = engine_on_store,
 		.arg = e };
@@ -521,6 +533,7 @@ static bool engine_open(struct engine *e, struct err *err)
 	e->stats_timer = loop_timer_open(e->loop, engine_on_stats, e);
 	e->on_term = loop_signal_open(e->loop, SIGTERM, engine_on_term, e);
 	e->on_hup = loop_signal_open(e->loop, SIGHUP, engine_on_hup, e);
+	engine_admit_limits(e->settings);
 	engine_open_store(e);
 	engine_open_flow(e);
 	e->keeper = schema_keeper_open(e->loop, e->settings->database.dsn, &keep);

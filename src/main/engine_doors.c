@@ -18,11 +18,25 @@ struct engine_doors {
 	struct api *api;
 	struct optout *optout;
 	struct health *health;
+	struct http_net *trusted;
 };
 
-static struct http_settings engine_doors_http(const struct settings *s)
+/* The limits of the server; the networks are kept until the next call. */
+static struct http_settings engine_doors_http(struct engine_doors *d, const struct settings *s)
 {
 	struct http_settings h = http_settings_default();
+	struct http_net *nets = xcalloc(s->http.trusted.n, sizeof *nets);
+	struct err err;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->http.trusted.n; i++)
+		if (http_net_read(span_of(s->http.trusted.v[i]), &nets[n],
+			    &err)) /* checked with the settings */
+			n++;
+	free(d->trusted);
+	d->trusted = nets;
+	h.trusted = nets;
+	h.n_trusted = n;
 
 	h.connections_most = (unsigned)s->http.connections;
 	h.per_address_most = (unsigned)s->http.per_address;
@@ -43,7 +57,7 @@ static void engine_doors_tokens(struct engine_doors *d, const struct settings *s
 struct engine_doors *engine_doors_open(const struct engine_doors_env *env, const struct settings *s)
 {
 	struct engine_doors *d = xcalloc(1, sizeof *d);
-	struct http_settings h = engine_doors_http(s);
+	struct http_settings h = engine_doors_http(d, s);
 
 	engine_doors_tokens(d, s);
 	d->http = http_open(env->loop, &h);
@@ -78,7 +92,7 @@ bool engine_doors_listen(struct engine_doors *d, const struct role_env *role, st
 
 void engine_doors_use(struct engine_doors *d, const struct settings *s)
 {
-	struct http_settings h = engine_doors_http(s);
+	struct http_settings h = engine_doors_http(d, s);
 
 	engine_doors_tokens(d, s);
 	optout_set_key(d->optout, s->nudged.sign_key);
@@ -116,5 +130,6 @@ void engine_doors_close(struct engine_doors *d)
 	if (d == NULL)
 		return;
 	events_close(d->events);
+	free(d->trusted);
 	free(d);
 }

@@ -54,10 +54,7 @@ struct settings_nudged {
 struct settings_database {
 	const char *dsn; /* libpq connection string or URI */
 	int connections; /* per engine, for batches */
-	const char *schema;
-	int64_t connect_timeout_us;
 	int64_t statement_timeout_us;
-	int64_t lock_timeout_us; /* of the spare connection that may wait for a customer */
 	int64_t idle_timeout_us; /* idle_in_transaction_session_timeout */
 	int64_t poll_us;         /* longest sleep between looks for due work */
 };
@@ -72,7 +69,6 @@ struct settings_http {
 	int64_t idle_timeout_us;   /* between requests of a connection */
 	int64_t answer_timeout_us; /* not settled by then: 503 */
 	int64_t head_bytes;        /* largest head of a request */
-	int64_t body_bytes;        /* largest body that is not events */
 	int backlog;               /* of listen(2) */
 };
 
@@ -135,7 +131,6 @@ struct settings_limits {
 	int64_t event_bytes;
 	int batch_events; /* of one request */
 	int64_t batch_bytes;
-	int json_depth;
 	int id_bytes;
 	int64_t future_us; /* an event further ahead gets the time of receipt */
 	int batch;         /* events judged in one transaction */

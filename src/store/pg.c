@@ -247,7 +247,9 @@ struct store *pg_open(const struct pg_env *env)
 			.name = name,
 			.users = SQL_LANE,
 			.unsafe_durability = env->unsafe_durability,
-			.statement_timeout_ms = PG_STATEMENT_TIMEOUT_MS,
+			.statement_timeout_ms = env->statement_timeout_ms
+							? env->statement_timeout_ms
+							: PG_STATEMENT_TIMEOUT_MS,
 			.idle_timeout_ms = env->idle_timeout_ms,
 			.answer_timeout_ms = PG_ANSWER_TIMEOUT_MS,
 			.on_state = pg_on_state,

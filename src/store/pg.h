@@ -22,6 +22,7 @@ struct pg_env {
 	const struct shop *shops; /* lent until pg_set_shops or close */
 	size_t n_shops;
 	bool unsafe_durability;
+	int statement_timeout_ms; /* 0: 5 s */
 	int idle_timeout_ms; /* the database ends who idles in a transaction for so long; 0: 10 s */
 	void (*on_state)(void *arg, bool up); /* a lane came up or went down; may be NULL */
 	void *arg;

@@ -228,7 +228,6 @@ static void test_bad_texts(void **state)
 	must_fail("[calendar a]\nmon = 14:00-18:00 09:00-13:00\n", "must go forward");
 	must_fail("[calendar a]\nholidays = 2026-02-29\n", "does not exist");
 	must_fail("[http]\ntrusted = 10.0.0.0/33\n", "is neither an address nor a network");
-	must_fail("[database]\nschema = no-such\n", "small letters");
 	must_fail("[nudged]\npublic_url = https://x/\n", "slash");
 	must_fail("[nudged]\nsign_key = short\n", "the secret is shorter than 16");
 	must_fail("[mail]\nonly_to = example.com\n", "neither");
