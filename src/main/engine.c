@@ -437,7 +437,8 @@ static struct flow_limits engine_flow_limits(const struct settings *s)
 	l.catch_up = (unsigned)(s->limits.catch_up / s->nudged.engines);
 	if (l.catch_up == 0) /* none at all would be none for ever */
 		l.catch_up = 1;
-	l.late_us = s->http.answer_timeout_us;
+	l.late_us = s->http.answer_timeout_us -
+		    s->http.answer_timeout_us / 10; /* the answer has a way to go */
 	l.poll_us = s->database.poll_us;
 	l.skew_us = s->nudged.clock_skew_us;
 	return l;
