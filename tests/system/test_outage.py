@@ -7,9 +7,11 @@ import collections
 import http.client
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -285,15 +287,16 @@ def test_a_database_that_does_not_keep_is_refused(daemon, pg, setting, word):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A directory of 200 MB, where that can be made."""
-    place = tmp_path / "disk"
-    place.mkdir()
+def small_disk():
+    """A directory of 200 MB, where that can be made; its path is short, because sockets lie in it."""
+    place = pathlib.Path(tempfile.mkdtemp(prefix="disk-"))
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(place)],
                                            stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        place.rmdir()
         pytest.skip("can not mount a small disk here")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=False)
+    place.rmdir()
 
 
 def test_full_disk_is_503_and_heals_alone(small_disk, tmp_path):
