@@ -3,6 +3,7 @@
  *
  *   load --port N --token T [--mode http] [--conns N] [--batch N] [--depth N] [--seconds S] [--customers N]
  *        [--rate N]            events a second over all connections; 0: as fast as answers come
+ *   load --port N --token T --mode seed [--customers N]   one viewed product of each customer, then ends
  *   load --port N --mode mqtt [--seconds S]        publishes at QoS 1, at most 2,000 unacknowledged
  *
  * Events: orders (30 %), carts (40 %) and viewed products (30 %) of about 500 bytes over N customers.  A batch of 1 is
@@ -49,6 +50,7 @@ struct conn {
 
 static uint64_t seed = UINT64_C(88172645463325252), next_id, events_done, not_ok;
 static unsigned run_id;
+static bool seeding;
 static char now_text[32];
 static float *samples;
 static size_t n_samples;
@@ -87,6 +89,10 @@ static size_t load_event(char *p, size_t room)
 	char about[64] = "";
 	const char *type = "product.viewed";
 
+	if (seeding) {
+		customer = (unsigned)(id % (unsigned)opt.customers);
+		kind = 9;
+	}
 	if (kind < 3) {
 		type = "order.placed";
 		snprintf(about, sizeof about, "\"order_id\":\"%x-%llu\",", run_id,
@@ -217,6 +223,7 @@ static void load_http(void)
 			struct conn *c = &conns[i];
 
 			while (now < end && c->in_flight < opt.depth && c->out_n == 0 &&
+				(!seeding || next_id < (uint64_t)opt.customers) &&
 				(opt.rate == 0 ||
 					(double)asked < (double)(now - begin) / 1e6 * opt.rate)) {
 				for (int k = c->in_flight; k < opt.depth;
@@ -243,6 +250,8 @@ static void load_http(void)
 				load_answers(c);
 			}
 		}
+		if (seeding && next_id >= (uint64_t)opt.customers && open == 0)
+			return;
 	} while (now < end || (open > 0 && now < end + 10000000));
 }
 
@@ -330,6 +339,7 @@ int main(int argc, char **argv)
 	run_id = (unsigned)time(NULL) ^ ((unsigned)getpid() << 16);
 	seed ^= (uint64_t)run_id << 20;
 	begin = load_now_us();
+	seeding = strcmp(opt.mode, "seed") == 0;
 	if (strcmp(opt.mode, "mqtt") == 0)
 		load_mqtt();
 	else
