@@ -574,7 +574,7 @@ def test_starttls_with_name_and_password(pg, certificates):
             for m in numbers:
                 bench.until(m, "sent")
             assert all(m.tls and m.user == "nudged" for m in smtp.messages)
-            assert set(names) == {"localhost"} and smtp.connections == 1
+            assert set(names) == {"localhost"} and smtp.connections < len(numbers)
         finally:
             bench.close()
 
