@@ -38,9 +38,8 @@ bool liquid_filter_run(struct work *w, const struct liquid_filter *f, const stru
 filter_fn filter_append, filter_base64_decode, filter_base64_encode, filter_base64_url_safe_decode,
 	filter_base64_url_safe_encode, filter_capitalize, filter_downcase, filter_escape,
 	filter_escape_once, filter_lstrip, filter_newline_to_br, filter_prepend, filter_raw,
-	filter_remove, filter_remove_first, filter_remove_last, filter_replace,
-	filter_replace_first, filter_replace_last, filter_rstrip, filter_slice, filter_split,
-	filter_strip, filter_strip_html, filter_strip_newlines, filter_truncate,
+	filter_replace, filter_replace_first, filter_replace_last, filter_rstrip, filter_slice,
+	filter_split, filter_strip, filter_strip_html, filter_strip_newlines, filter_truncate,
 	filter_truncatewords, filter_upcase, filter_url_decode, filter_url_encode;
 /* liquid_math.c */
 filter_fn filter_abs, filter_at_least, filter_at_most, filter_ceil, filter_divided_by, filter_floor,

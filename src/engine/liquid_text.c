@@ -462,24 +462,6 @@ bool filter_replace_last(
 	return text_replace(w, in, args, TEXT_LAST, ret);
 }
 
-bool filter_remove(
-	struct work *w, const struct value *in, const struct filter_args *args, struct value *ret)
-{
-	return text_replace(w, in, args, TEXT_ALL, ret);
-}
-
-bool filter_remove_first(
-	struct work *w, const struct value *in, const struct filter_args *args, struct value *ret)
-{
-	return text_replace(w, in, args, TEXT_FIRST, ret);
-}
-
-bool filter_remove_last(
-	struct work *w, const struct value *in, const struct filter_args *args, struct value *ret)
-{
-	return text_replace(w, in, args, TEXT_LAST, ret);
-}
-
 /* ---- cutting ---- */
 
 /* Where a slice begins and how long it is, for something of `all` elements; false for nothing. */

@@ -272,7 +272,7 @@ static void flow_find_late(struct flow *f, int64_t boot_us)
 
 /* ---- the turn ---- */
 
-/* Is due work to be looked for now? */
+/* Does the rate of catching up and the clock allow another look for due work? */
 static bool flow_due_wanted(struct flow *f, int64_t boot_us)
 {
 	double gone = (double)(boot_us - f->catch_up_at_us) / 1e6;
