@@ -30,6 +30,17 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 LONG = os.environ.get("NUDGED_LONG") == "1"
 TOKEN, ADMIN = "store-token", "admin-token"
 
+# counts orders twice over, on the card and as notes: both must be exact
+COUNT = {"count.lua": '''
+rule "counts" {
+  about = "one number per customer", on = "order.placed", mode = "parallel", class = "transactional",
+  run = function(order, customer)
+    set { n = (customer.attributes.n or 0) + 1 }
+    note("counts " .. order.meta.id)
+  end,
+}
+'''}
+
 
 def is_built():
     return os.path.exists(NUDGED)

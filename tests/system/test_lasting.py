@@ -11,7 +11,7 @@ import time
 import pytest
 
 from cluster import Postgres, find_bin
-from daemon import LONG, Client, Daemon, Load, is_built, until
+from daemon import COUNT, LONG, Client, Daemon, Load, is_built, until
 
 pytestmark = [
     pytest.mark.skipif(not is_built(), reason="no nudged in $NUDGED_BUILD"),
@@ -28,16 +28,6 @@ rule "waits" {
   end,
 }
 '''
-COUNT = {"count.lua": '''
-rule "counts" {
-  about = "one number per customer", on = "order.placed", mode = "parallel", class = "transactional",
-  run = function(order, customer)
-    set { n = (customer.attributes.n or 0) + 1 }
-    note("counts " .. order.meta.id)
-  end,
-}
-'''}
-
 
 @pytest.fixture(scope="module")
 def pg():

@@ -18,7 +18,7 @@ import time
 import pytest
 
 from cluster import Postgres, find_bin
-from daemon import LONG, Client, Daemon, Load, has_failpoints, is_built, until
+from daemon import COUNT, LONG, Client, Daemon, Load, has_failpoints, is_built, until
 from smtpd import Smtpd
 
 pytestmark = [
@@ -26,16 +26,6 @@ pytestmark = [
     pytest.mark.skipif(find_bin() is None, reason="no Postgres server is installed"),
 ]
 needs_failpoints = pytest.mark.skipif(not has_failpoints(), reason="not configured with --enable-failpoints")
-
-COUNT = {"count.lua": '''
-rule "counts" {
-  about = "one number per customer", on = "order.placed", mode = "parallel", class = "transactional",
-  run = function(order, customer)
-    set { n = (customer.attributes.n or 0) + 1 }
-    note("counts " .. order.meta.id)
-  end,
-}
-'''}
 
 
 @pytest.fixture(scope="module")
