@@ -3,6 +3,7 @@ include tests/unit/local.mk
 include tests/store/local.mk
 include tests/static/local.mk
 include tests/fuzz/local.mk
+include tests/fault/local.mk
 check_PROGRAMS += tests/http_echo
 tests_http_echo_SOURCES = tests/http_echo.c
 EXTRA_DIST += tests/system/test_supervise.py

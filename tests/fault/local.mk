@@ -1,0 +1,2 @@
+# tests/fault: the fault suites (tests/fault/README.md); the C programs that they run stand here
+EXTRA_DIST += tests/fault/README.md tests/fault/run
