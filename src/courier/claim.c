@@ -435,6 +435,7 @@ static enum claim_result claims_inside(struct claims *k, int64_t customer, struc
 
 	if (result != CLAIM_GOT)
 		return result;
+	FAILPOINT("claim.locked");
 	result = claims_world(k, &w, err);
 	if (result != CLAIM_GOT)
 		return result;
@@ -595,6 +596,7 @@ bool claims_sweep(struct claims *k, size_t *ret_n, struct err *err)
 	if (!claims_exec(k, &rows, err))
 		return false;
 	*ret_n = db_rows_count(rows);
+	FAILPOINT_IF(*ret_n > 0, "claim.swept");
 	k->counts[MESSAGE_IN_DOUBT] += *ret_n;
 	for (size_t i = 0; i < *ret_n; i++)
 		log_warning(&claim_log, "message %lld is in doubt: its courier is gone",

@@ -147,6 +147,7 @@ static bool mqttout_publish(struct mqttout *q, struct courier *c, struct err *er
 	}
 	FAILPOINT("publish.before_record");
 	courier_settle(c, COURIER_SENT, "ok", "");
+	FAILPOINT("publish.after_record");
 	return true;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "db/block.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/now.h"
@@ -72,6 +73,7 @@ static bool block_await(struct block *b, int64_t deadline_us, struct err *err)
 {
 	int left;
 
+	FAILPOINT_AFTER(PQflush(b->pg), "block.sent");
 	while ((left = PQflush(b->pg)) > 0) {
 		if (!block_wait(b, POLLIN | POLLOUT, deadline_us))
 			goto late;

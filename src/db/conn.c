@@ -284,6 +284,12 @@ void db_send_text(struct db_conn *c, const char *sql)
 		NULL, NULL, 0);
 }
 
+void db_flush(struct db_conn *c)
+{
+	if (conn_can_send(c))
+		conn_flush(c);
+}
+
 /* Closes a group that is on its way to the server. */
 static void conn_sync(struct db_conn *c, db_end_fn *fn, void *arg)
 {

@@ -59,6 +59,8 @@ void db_send_plain(struct db_conn *c, enum sql_id sql, db_rows_fn *fn, void *arg
 /* Text that is made at run time (names of partitions): db/schema only. */
 void db_send_text(struct db_conn *c, const char *sql);
 void db_sync(struct db_conn *c, db_end_fn *fn, void *arg);
+/* Hands to the socket what was sent so far; db_sync does it, so only a test that dies in between wants it. */
+void db_flush(struct db_conn *c);
 
 /* Every open group ends with DB_LOST before this returns; the memory goes at the end of the turn. */
 void db_close(struct db_conn *c);

@@ -12,6 +12,7 @@
  */
 #include "db/schema.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -255,12 +256,16 @@ static void keeper_on_end(void *arg, const struct db_end *end)
 	}
 	switch (k->step) {
 	case KEEPER_AHEAD:
+		FAILPOINT("keeper.made");
 		if (k->made > 0)
 			log_notice(&k->lc, "made %lld partitions", (long long)k->made);
 		keeper_enter(k, KEEPER_OLD);
 		break;
-	case KEEPER_OLD:
-	case KEEPER_DETACH: keeper_enter(k, KEEPER_DETACH); break;
+	case KEEPER_OLD: keeper_enter(k, KEEPER_DETACH); break;
+	case KEEPER_DETACH:
+		FAILPOINT("keeper.detached");
+		keeper_enter(k, KEEPER_DETACH);
+		break;
 	case KEEPER_PRUNE:
 		if (k->pruned > 0)
 			log_info(&k->lc, "%s: %zu rows",
@@ -285,6 +290,7 @@ static void keeper_detach(struct schema_keeper *k)
 	log_notice(&k->lc, "%s", sql);
 	db_send_text(k->db, sql);
 	db_sync(k->db, keeper_on_end, k);
+	FAILPOINT("keeper.detaching");
 	free(sql);
 }
 

@@ -106,6 +106,7 @@ static void events_answer(struct events_request *r)
 	if (r->is_batch)
 		buf_str(b, "]}");
 	http_answer(r->http, 200, "application/json", buf_as_span(b));
+	FAILPOINT("events.answered");
 	r->http = NULL;
 }
 
@@ -219,6 +220,7 @@ static void events_handle(void *arg, struct http_request *req)
 			d->intake.wall_us(d->intake.arg), &arena);
 	r->arena = arena;
 	d->in_flight++;
+	FAILPOINT("events.read");
 	d->intake.submit(d->intake.arg, &r->ticket);
 }
 

@@ -16,6 +16,7 @@
  */
 #include "door/http_conn.h"
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -607,6 +608,7 @@ void http_conn_open(struct http *h, int fd, const unsigned char address[16], str
 	TAILQ_INSERT_TAIL(&h->conns, c, link);
 	h->stats.connections++;
 	h->stats.accepted++;
+	FAILPOINT("http.accepted");
 	c->watch = loop_fd_open(h->loop, fd, conn_on_ready, c);
 	conn_rest(c);
 }

@@ -342,6 +342,7 @@ static void mqtt_submit(struct mqtt *m, bool is_gone)
 			mqtt_acknowledge(m);
 		return;
 	}
+	FAILPOINT("mqtt.read");
 	m->ticket.events = m->gate.events;
 	m->ticket.n = m->gate.n;
 	if (!is_gone)
@@ -497,6 +498,7 @@ static void mqtt_subscribe(struct mqtt *m)
 static void mqtt_connected(struct mqtt *m)
 {
 	loop_timer_stop(m->timer);
+	FAILPOINT("mqtt.connected");
 	m->connected_us = loop_now_us();
 	m->stats.connects++;
 	if (m->session_present) {

@@ -24,8 +24,26 @@ enum {
 	LANE_SET_RETRY_US = 5000000 /* a rule set that this engine could not load */
 };
 
-/* Places to die at: "flow.saved" with events, "due.saved" with due work. */
-#define LANE_FAILPOINT(l, at) FAILPOINT((l)->batch.kind == BATCH_DUE ? "due." at : "flow." at)
+/* Places to die at: "flow.saved" with events, "due.saved" with timers, "inbox.saved" with what couriers and people
+ * have put into the inbox. */
+#define LANE_FAILPOINT(l, at)                                                                      \
+	do {                                                                                       \
+		FAILPOINT_IF((l)->batch.kind == BATCH_EVENTS, "flow." at);                         \
+		FAILPOINT_IF((l)->batch.kind == BATCH_DUE && !lane_has_inbox(l), "due." at);       \
+		FAILPOINT_IF((l)->batch.kind == BATCH_DUE && lane_has_inbox(l), "inbox." at);      \
+	} while (0)
+
+#ifdef NUDGED_FAILPOINTS
+/* Are there rows of the inbox in the batch of due work? */
+static bool lane_has_inbox(const struct flow_lane *l)
+{
+	for (size_t i = 0; i < l->batch.n_visits; i++)
+		for (size_t k = 0; k < l->batch.visits[i]->n_events; k++)
+			if (l->batch.visits[i]->events[k]->inbox != 0)
+				return true;
+	return false;
+}
+#endif
 
 static void lane_on_loaded(void *arg, enum store_end end, const struct err *err);
 static void lane_on_fetched(void *arg, enum store_end end, const struct err *err);
@@ -460,10 +478,12 @@ static void lane_on_fetched(void *arg, enum store_end end, const struct err *err
 {
 	struct flow_lane *l = arg;
 
-	if (end != STORE_OK)
+	if (end != STORE_OK) {
 		lane_failed(l, end, err);
-	else
-		lane_judge(l);
+		return;
+	}
+	LANE_FAILPOINT(l, "fetched");
+	lane_judge(l);
 }
 
 static void lane_on_abandoned(void *arg, enum store_end end, const struct err *err)
@@ -625,6 +645,7 @@ static void lane_on_set(void *arg, enum store_end end, const struct err *err)
 	struct flow_lane *l = arg;
 	struct flow *f = l->flow;
 
+	FAILPOINT("flow.set_read");
 	if (end == STORE_OK) {
 		lane_take_set(l);
 	} else {

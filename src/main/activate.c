@@ -10,6 +10,7 @@
  */
 #include "main/activate.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "main/settings.h"
 
@@ -148,8 +149,10 @@ bool activate(struct block *b, struct rule_set *set, enum activate_when when,
 
 	if (!block_exec_plain(b, SQL_BEGIN, NULL, err))
 		return false;
-	ok = activate_inside(b, &bind, set, when, by, &done, err) &&
-	     block_exec_plain(b, SQL_COMMIT, NULL, err);
+	ok = activate_inside(b, &bind, set, when, by, &done, err);
+	FAILPOINT_IF(ok && done.changed, "activate.written");
+	ok = ok && block_exec_plain(b, SQL_COMMIT, NULL, err);
+	FAILPOINT_IF(ok && done.changed, "activate.done");
 	bind_fini(&bind);
 	if (ok) {
 		*ret = done;

@@ -2,6 +2,7 @@
  * settings (what), supervise (how long), engine and courier (the work). */
 #include "config.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "main/activate.h"
 #include "main/check.h"
@@ -153,6 +154,16 @@ static int nudged_run(struct settings *s, bool beside)
 	return supervise_run(s, &options);
 }
 
+/* A test build lists the places to die at, for the suite that must reach all of them. */
+static bool nudged_lists_failpoints(int argc, char **argv)
+{
+	if (argc != 2 || failpoint_at(0) == NULL || strcmp(argv[1], "--failpoints") != 0)
+		return false;
+	for (size_t i = 0; failpoint_at(i) != NULL; i++)
+		puts(failpoint_at(i));
+	return true;
+}
+
 static bool nudged_wants_dev(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -173,6 +184,8 @@ int main(int argc, char **argv)
 		fputs("nudged: this build has no development mode\n", stderr);
 		return NUDGED_EXIT_USAGE;
 	}
+	if (nudged_lists_failpoints(argc, argv))
+		return NUDGED_EXIT_OK;
 	code = nudged_parse(argc, argv, &args);
 	if (code >= 0)
 		return code;

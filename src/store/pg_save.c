@@ -9,6 +9,7 @@
  * gone, the answer is STORE_AGAIN, and the next load finds a duplicate.
  */
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/json.h"
 #include "model/shop.h"
 #include "store/pg_int.h"
@@ -584,6 +585,7 @@ void pg_save(struct store *s, int lane, struct batch *b, store_done_fn *done, vo
 		if (bind_count(&l->bind) > 0)
 			db_send(l->db, &l->bind, NULL, NULL, 0);
 	}
+	FAILPOINT_AFTER(db_flush(l->db), "save.sent"); /* all but the end of the transaction */
 	db_send_plain(l->db, SQL_COMMIT, NULL, NULL, 0);
 	db_sync(l->db, save_on_end, l);
 }
