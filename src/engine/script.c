@@ -398,6 +398,25 @@ bool script_protect(struct script *s, script_body *body, void *ud, struct err *e
 	return ok;
 }
 
+/* After a stretch of the main thread that had a limit of time: the next one may compute again. */
+static void script_rest(struct script *s)
+{
+	script_unlimit(s);
+	if (s->over)
+		lua_sethook(s->L, script_hook, LUA_MASKCOUNT, SCRIPT_HOOK_EVERY);
+}
+
+bool script_protect_timed(struct script *s, script_body *body, void *ud, struct err *err)
+{
+	struct script_call call = { .body = body, .ud = ud };
+	bool ok;
+
+	script_limit(s, 0, 0, true);
+	ok = script_call(s, &call, err);
+	script_rest(s);
+	return ok;
+}
+
 struct script_file {
 	const char *name;
 	struct span text;
@@ -420,9 +439,7 @@ bool script_load(struct script *s, const char *name, struct span text, struct er
 
 	script_limit(s, 0, 0, false);
 	ok = script_call(s, &call, err);
-	script_unlimit(s);
-	if (s->over)
-		lua_sethook(s->L, script_hook, LUA_MASKCOUNT, SCRIPT_HOOK_EVERY);
+	script_rest(s);
 	return ok;
 }
 

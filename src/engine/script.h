@@ -77,6 +77,9 @@ const struct tz *script_zone(lua_State *L);
  * raised. Not limited in time; limited in memory as an evaluation. */
 typedef void script_body(lua_State *L, void *ud);
 bool script_protect(struct script *s, script_body *body, void *ud, struct err *err) MUST_CHECK;
+/* The same with the time limit of an evaluation; not inside of another one. */
+bool script_protect_timed(
+	struct script *s, script_body *body, void *ud, struct err *err) MUST_CHECK;
 
 /* Compiles a file in an environment of its own (chunk name "@name", so errors say name:line) and
  * refuses functions that assign a local of the file.  Leaves the function on the stack; for use

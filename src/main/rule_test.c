@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/json.h"
+#include "base/now.h"
 #include "base/tz.h"
 #include "engine/bind_time.h"
 #include "engine/judge.h"
@@ -22,6 +23,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Longest computing of one test, a year on the virtual clock included. */
+#define RULE_TEST_US (INT64_C(30) * CLOCK_SECOND_US)
 
 struct rule_test *rule_test_of(lua_State *L)
 {
@@ -373,7 +377,7 @@ static bool rule_test_one(struct rule_test *t, struct span file, struct rule_tes
 
 	t->rig = rig_open(&env, t->set);
 	t->next_customer = 1;
-	ok = script_protect(t->script, rule_test_call, c, &err);
+	ok = script_protect_timed(t->script, rule_test_call, c, &err);
 	if (ok)
 		rig_flush(t->rig);
 	if (t->env->trace != NULL) {
@@ -385,6 +389,13 @@ static bool rule_test_one(struct rule_test *t, struct span file, struct rule_tes
 	map_fini(&t->seen);
 	rig_close(t->rig);
 	return ok;
+}
+
+/* Limits of time are for real: a rule or a test that never ends is told, not waited for. */
+static int64_t rule_test_ticks(void *arg)
+{
+	(void)arg;
+	return clock_mono_us();
 }
 
 /* What the methods hand out: objects and times (script_body). */
@@ -417,7 +428,9 @@ static void rule_test_file(
 	struct rule_test *t, const struct rule_file *file, struct rule_test_sum *sum)
 {
 	const luaL_Reg calls[] = { { "test", l_test }, { NULL, NULL } };
-	struct script_limits limits = { .eval_bytes = 256 << 20 };
+	struct script_limits limits = { .eval_bytes = 256 << 20,
+		.eval_us = t->env->test_us ? t->env->test_us : RULE_TEST_US,
+		.ticks_us = rule_test_ticks };
 	struct rule_set set = rule_test_set_of(t->all, file->path);
 	struct err err = { 0 };
 
@@ -449,7 +462,8 @@ static bool rule_test_loads(
 	struct judge_env judge_env = { .shops = env->n_shops ? env->shops : &rig_shop,
 		.n_shops = env->n_shops ? env->n_shops : 1,
 		.staff = env->staff,
-		.is_test = true };
+		.is_test = true,
+		.ticks_us = rule_test_ticks };
 	struct judge *judge;
 
 	judge_limits_default(&judge_env.limits);

@@ -29,6 +29,7 @@ struct rule_test_env {
 	size_t n_shops;
 	const struct staff *staff; /* may be NULL */
 	enum rig_mode mode;
+	int64_t test_us; /* most computing of one test; 0: 30 s */
 	/* Called once per test: name, file and, when it failed, why (file:line: ...); NULL: it passed. */
 	void (*report)(void *arg, struct span file, const char *name, const char *why);
 	/* When not NULL, gets everything that each test left behind (effects in full, as text). */

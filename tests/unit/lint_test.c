@@ -180,6 +180,20 @@ static void test_no_false_errors(void **state)
 	assert_true(ok);
 }
 
+/* A file that never ends is told, not waited for. */
+static void test_endless_file(void **state)
+{
+	struct lines found = { .n = 0 };
+	bool ok;
+
+	(void)state;
+	check_dir("tests/data/endless", "templates", false, 1, &found, &ok);
+	assert_false(ok);
+	assert_int_equal(found.n, 1);
+	assert_non_null(strstr(found.v[0], "ran longer than 100 ms"));
+	free_lines(&found);
+}
+
 /* Whatever is cut off or put in: a tree or none, never a crash. */
 static void test_broken_text(void **state)
 {
@@ -229,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_found),
 		cmocka_unit_test(test_shipped),
 		cmocka_unit_test(test_no_false_errors),
+		cmocka_unit_test(test_endless_file),
 		cmocka_unit_test(test_broken_text),
 		cmocka_unit_test(test_deep_text),
 	};

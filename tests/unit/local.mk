@@ -23,7 +23,7 @@ check_PROGRAMS += tests/unit/calendar_test
 tests_unit_calendar_test_SOURCES = tests/unit/calendar_test.c
 TESTS += tests/unit/calendar_test
 endif
-EXTRA_DIST += tests/data/lua_bombs.txt
+EXTRA_DIST += tests/data/lua_bombs.txt tests/data/endless/a.lua
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/json_test
 tests_unit_json_test_SOURCES = tests/unit/json_test.c

@@ -42,7 +42,7 @@ static void put(const char *dir, const char *name, const char *text)
 static void run(const char *rules, const char *body)
 {
 	char dir[] = "/tmp/rule_test.XXXXXX", text[2000], path[200];
-	struct rule_test_env env = { .report = report };
+	struct rule_test_env env = { .report = report, .test_us = INT64_C(2000000) };
 	struct rule_test_sum sum;
 	struct arena a = { 0 };
 	struct rule_set set;
@@ -138,6 +138,17 @@ static void an_endless_rule_ends(void **state)
 	says("");
 }
 
+static void an_endless_test_or_file_ends(void **state)
+{
+	(void)state;
+	run(tasker, "while true do end");
+	says("a_test.lua:3: ran longer than 2000 ms");
+	run(tasker, "end)\nwhile true do end\ntest \"more\" (function(t)");
+	says("a_test.lua:4: ran longer than 2000 ms");
+	run("local n = 0\nwhile true do n = n + 1 end\n", "");
+	says("a.lua:2: ran longer than 100 ms");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +157,7 @@ int main(void)
 		cmocka_unit_test(mistakes_in_tests_are_explained),
 		cmocka_unit_test(errors_of_rules_are_shown),
 		cmocka_unit_test(an_endless_rule_ends),
+		cmocka_unit_test(an_endless_test_or_file_ends),
 	};
 
 	log_open("rule_test_test", LOG_LOGFMT, LOG_LVL_WARNING);
