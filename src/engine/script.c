@@ -440,6 +440,9 @@ bool script_load(struct script *s, const char *name, struct span text, struct er
 	script_limit(s, 0, 0, false);
 	ok = script_call(s, &call, err);
 	script_rest(s);
+	/* what Lua says before it has read a line (binary, memory) has no place of its own */
+	if (!ok && !script_has_place(err->text))
+		err_prefix(err, "%s: ", name);
 	return ok;
 }
 

@@ -425,6 +425,8 @@ static void limits_are_told(void **state)
 	assert_false(script_load(s, "x.lua", SPAN("while true do end"), &err));
 	assert_non_null(strstr(err.text, "x.lua:1: ran longer"));
 	assert_true(script_load(s, "x.lua", SPAN("local t = 1"), &err));
+	assert_false(script_load(s, "x.lua", SPAN("\x1bLua"), &err));
+	assert_string_equal(err.text, "x.lua: attempt to load a binary chunk (mode is 't')");
 	assert_false(script_load(s, "x.lua", SPAN("\nfoo()"), &err));
 	assert_non_null(strstr(err.text, "x.lua:2: unknown name \"foo\""));
 	script_free(s);
