@@ -475,6 +475,7 @@ static struct lint_node *lint_compound(struct lint_parser *l)
 static struct lint_node *lint_statement(struct lint_parser *l)
 {
 	struct lint_node *n;
+	bool is_label;
 
 	if (lint_at(l, "while") || lint_at(l, "repeat") || lint_at(l, "if") || lint_at(l, "do"))
 		return lint_compound(l);
@@ -493,9 +494,12 @@ static struct lint_node *lint_statement(struct lint_parser *l)
 	if (lint_take(l, "break"))
 		return n;
 	n->kind = LINT_GOTO;
-	lint_next(l);
+	is_label = lint_take(l, "::");
+	if (!is_label)
+		lint_next(l);
 	lint_need_name(l);
-	lint_take(l, "::");
+	if (is_label)
+		lint_need(l, "::");
 	return n;
 }
 

@@ -222,6 +222,19 @@ static void test_broken_text(void **state)
 	}
 }
 
+/* What Lua takes, the linter takes. */
+static void test_goto(void **state)
+{
+	struct arena a = { 0 };
+	int line;
+
+	(void)state;
+	assert_non_null(lint_parse(SPAN("do goto l ::l:: end"), &a, &line));
+	assert_null(lint_parse(SPAN("do goto l :: end"), &a, &line));
+	assert_null(lint_parse(SPAN("::l"), &a, &line));
+	arena_fini(&a);
+}
+
 static void test_deep_text(void **state)
 {
 	struct arena a = { 0 };
@@ -245,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_no_false_errors),
 		cmocka_unit_test(test_endless_file),
 		cmocka_unit_test(test_broken_text),
+		cmocka_unit_test(test_goto),
 		cmocka_unit_test(test_deep_text),
 	};
 
