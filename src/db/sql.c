@@ -263,11 +263,12 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select set_id, switches_version, clock_timestamp(), nextval('batch_no') from current",
 		SQL_LANE, false },
 	[SQL_CLOCK] = { "clock", "", "select clock_timestamp()", SQL_LANE, false },
-	[SQL_NEXT_DUE] = { "next_due", "In",
-		"select least((select min(h.wake_at) from chain h where " CHAIN_LIVE_DUE
+	/* $3: timers and deadlines are left alone */
+	[SQL_NEXT_DUE] = { "next_due", "Inb",
+		"select least((select min(h.wake_at) from chain h where not $3 and " CHAIN_LIVE_DUE
 		" and h.level <= $2 and h.customer <> all($1)), "
-		"(select min(k.deadline) from task k where " TASK_LIVE_DUE " and " NO_COPY
-		" and k.customer <> all($1)), "
+		"(select min(k.deadline) from task k where not $3 and " TASK_LIVE_DUE
+		" and " NO_COPY " and k.customer <> all($1)), "
 		"(select min(i.due) from inbox i where i.customer <> all($1)))",
 		SQL_LANE, false },
 	PICK_CHAIN(1),

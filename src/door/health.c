@@ -69,6 +69,7 @@ static int health_write(const struct health *h, struct span paused, struct buf *
 	buf_char(b, ']');
 	health_put_flag(b, "draining", s.draining);
 	health_put_flag(b, "unsafe_durability", s.unsafe_durability);
+	health_put_flag(b, "clocks_disagree", s.clocks_disagree);
 	json_put_key(b, "partitions_until");
 	if (s.partitions_until_us > 0)
 		buf_printf(b, "\"%s\"", clock_format_rfc3339(s.partitions_until_us, text));

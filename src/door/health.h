@@ -28,6 +28,7 @@ struct health_state {
 	size_t n_reasons;
 	bool draining;               /* is a reason by itself */
 	bool unsafe_durability;      /* of any of its connections */
+	bool clocks_disagree;        /* timers, deadlines and sends pause; events are taken */
 	int64_t partitions_until_us; /* 0: not known yet */
 	int64_t rule_set;            /* number of the set in use; 0: none */
 };

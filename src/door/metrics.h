@@ -39,6 +39,8 @@ enum metric {
 	METRIC_QUEUE_OLDEST, /* [enum metric_queue] seconds */
 	METRIC_PARTITIONS,
 	METRIC_PAUSED,             /* 1: somebody has pulled the switch */
+	METRIC_CLOCK_SKEW,         /* microseconds off the database's */
+	METRIC_CLOCK_PAUSED,       /* 1: by so much that timers wait */
 	METRIC_DATABASE_CONNECTED, /* processes that reach it */
 	METRIC_MQTT_CONNECTED,
 	METRIC_HTTP_CONNECTIONS,

@@ -139,6 +139,19 @@ void flow_due_saved(struct flow *f)
 		f->due_alone--;
 }
 
+void lane_hold_timers(struct batch *b)
+{
+	b->leave |= 1u << DUE_CHAIN | 1u << DUE_TASK;
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct visit *v = b->visits[i];
+
+		for (size_t k = 0; k < v->n_chains; k++)
+			v->chains[k]->due = false;
+		for (size_t k = 0; k < v->n_tasks; k++)
+			v->tasks[k]->due = false;
+	}
+}
+
 /* ---- failures ---- */
 
 static void lane_on_struck(void *arg, enum store_end end, const struct err *err)
@@ -252,7 +265,7 @@ void lane_note_due(struct flow_lane *l)
 	f->behind = overdue > 0;
 	f->catch_up_tokens -= (double)overdue;
 	f->due_us = flow_boot_us(f) + f->limits.poll_us;
-	if (b->more_due)
+	if (b->more_due || (b->leave != 0 && !f->stats.skewed))
 		f->due_us = 0;
 	else if (b->next_due_us != TIME_NONE && b->next_due_us - b->now_us < f->limits.poll_us)
 		f->due_us = l->loaded_us + (b->next_due_us - b->now_us);

@@ -164,6 +164,8 @@ void lane_form_due(struct flow *f, struct flow_lane *l)
 {
 	lane_reset(l, BATCH_DUE);
 	l->batch.limit = f->due_alone > 0 ? 1 : f->limits.due;
+	if (f->stats.skewed) /* timers and deadlines pause; who writes by the API is waiting */
+		l->batch.leave = 1u << DUE_CHAIN | 1u << DUE_TASK;
 	if (f->behind && f->catch_up_tokens < (double)l->batch.limit)
 		l->batch.limit = (size_t)f->catch_up_tokens;
 	f->due_busy = true;

@@ -203,6 +203,8 @@ void lane_form_due(struct flow *f, struct flow_lane *l);
 /* flow_due.c: due work that is behind, or can not be done */
 /* After a failure: leaves one thing in the due batch that was loaded. */
 void lane_single_out_due(struct flow_lane *l);
+/* Chains and deadlines are not due, whatever their time; inbox rows are. */
+void lane_hold_timers(struct batch *b);
 void lane_note_due(struct flow_lane *l);
 /* A due batch did not commit.  True: the lane is still busy with it. */
 bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *err);

@@ -416,7 +416,8 @@ static void lane_judge(struct flow_lane *l)
 	}
 }
 
-/* Clocks that disagree pause timers and deadlines, not events; says so when it begins and when it ends. */
+/* Clocks that disagree pause timers and deadlines; what came in from outside, events and inbox rows, goes on being
+ * judged.  Says so when it begins and when it ends. */
 static bool lane_is_skewed(struct flow_lane *l)
 {
 	struct flow *f = l->flow;
@@ -425,11 +426,14 @@ static bool lane_is_skewed(struct flow_lane *l)
 
 	f->stats.skew_us = skew_us;
 	if (skewed && !f->stats.skewed)
-		log_error(&l->lc,
+		log_damped(LOG_LVL_ERROR, &l->lc,
 			"this host's clock is %+.1f s off the database's: timers and deadlines pause",
 			(double)skew_us / 1e6);
 	else if (!skewed && f->stats.skewed)
-		log_notice(&l->lc, "this host's clock and the database's agree again");
+		log_damped(
+			LOG_LVL_NOTICE, &l->lc, "this host's clock and the database's agree again");
+	if (!skewed && f->stats.skewed)
+		f->due_us = 0; /* for what waited */
 	f->stats.skewed = skewed;
 	return skewed;
 }
@@ -458,11 +462,8 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 		lane_enter(l, LANE_ABANDON);
 		return;
 	}
-	if (lane_is_skewed(l) && b->kind == BATCH_DUE) {
-		f->due_us = l->loaded_us + f->limits.poll_us;
-		lane_enter(l, LANE_ABANDON);
-		return;
-	}
+	if (lane_is_skewed(l) && b->kind == BATCH_DUE)
+		lane_hold_timers(b);
 	lane_single_out_due(l);
 	lane_note_due(l);
 	if (lane_sift(l) == 0 && b->n_aside == 0) {

@@ -207,6 +207,9 @@ static void engine_count(void *arg)
 	*metrics_cells(e->metrics, METRIC_QUEUE_BYTES) = s.queued_bytes;
 	metrics_cells(e->metrics, METRIC_QUEUE_OLDEST)[METRIC_Q_CHAINS] =
 		(uint64_t)(s.oldest_due_us / 1000000);
+	*metrics_cells(e->metrics, METRIC_CLOCK_SKEW) =
+		(uint64_t)(s.skew_us < 0 ? -s.skew_us : s.skew_us);
+	*metrics_cells(e->metrics, METRIC_CLOCK_PAUSED) = s.skewed;
 	*metrics_cells(e->metrics, METRIC_DATABASE_CONNECTED) = e->store->ops->is_up(e->store);
 	*metrics_cells(e->metrics, METRIC_MQTT_CONNECTED) =
 		e->mqtt != NULL && engine_mqtt_stats(e->mqtt)->is_connected;
@@ -490,9 +493,7 @@ static void engine_look(void *arg, struct health_state *ret)
 		health_reason(ret, e->store->ops->is_up(e->store) || !*pg_why(e->store)
 					   ? why
 					   : pg_why(e->store));
-	if (stats.skewed)
-		health_reason(ret,
-			"this host's clock and the database's disagree: timers and deadlines pause");
+	ret->clocks_disagree = stats.skewed; /* no reason to send nobody here: events are taken */
 	ret->draining = e->step == ENGINE_DRAIN;
 	ret->unsafe_durability = pg_is_unsafe(e->store) || engine_doors_is_unsafe(e->doors);
 	ret->partitions_until_us = schema_keeper_until_us(e->keeper);

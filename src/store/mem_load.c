@@ -220,13 +220,13 @@ size_t mem_due_list(struct mem *m, struct batch *b, struct mem_due **ret)
 			BATCH_PUSH(&b->arena, list, n, cap) = (struct mem_due){ (who), (when) };   \
 		}                                                                                  \
 	} while (0)
-	for (size_t i = 0; i < m->t.n_chains; i++)
+	for (size_t i = 0; i < m->t.n_chains && !(b->leave & 1u << DUE_CHAIN); i++)
 		if (mem_chain_is_due(m->t.chains[i], INT64_MAX))
 			MEM_DUE(m->t.chains[i]->customer, m->t.chains[i]->wake_us);
-	for (size_t i = 0; i < m->t.n_tasks; i++)
+	for (size_t i = 0; i < m->t.n_tasks && !(b->leave & 1u << DUE_TASK); i++)
 		if (mem_task_is_due(m->t.tasks[i], INT64_MAX))
 			MEM_DUE(m->t.tasks[i]->customer, m->t.tasks[i]->deadline_us);
-	for (size_t i = 0; i < m->t.n_inbox; i++)
+	for (size_t i = 0; i < m->t.n_inbox && !(b->leave & 1u << DUE_INBOX); i++)
 		MEM_DUE(m->t.inbox[i]->customer, m->t.inbox[i]->due_us);
 #undef MEM_DUE
 	if (n > 1)

@@ -493,6 +493,7 @@ static void load_on_pick_end(void *arg, const struct db_end *end)
 	}
 	load_bind_customers(l, SQL_NEXT_DUE);
 	bind_int(&l->bind, 1, RULE_LEVEL);
+	bind_bool(&l->bind, 2, b->leave & 1u << DUE_CHAIN);
 	load_send(l);
 	db_send_plain(l->db, SQL_CURRENT, load_on_rows, l, SQL_CURRENT);
 	db_sync(l->db, load_on_end, l);
@@ -508,13 +509,17 @@ static void load_due(struct pg_lane *l)
 	l->n_keys = 0;
 	db_send_plain(l->db, SQL_BEGIN, NULL, NULL, 0);
 	db_send_plain(l->db, SQL_CLOCK, load_on_picked, l, SQL_CLOCK);
-	bind_begin(&l->bind, (enum sql_id)(SQL_PICK_CHAIN_1 + i));
-	bind_int(&l->bind, 0, RULE_LEVEL);
-	db_send(l->db, &l->bind, load_on_picked, l, SQL_PICK_CHAIN_1);
-	db_send_plain(
-		l->db, (enum sql_id)(SQL_PICK_TASK_1 + i), load_on_picked, l, SQL_PICK_TASK_1);
-	db_send_plain(
-		l->db, (enum sql_id)(SQL_PICK_INBOX_1 + i), load_on_picked, l, SQL_PICK_INBOX_1);
+	if (!(l->batch->leave & 1u << DUE_CHAIN)) {
+		bind_begin(&l->bind, (enum sql_id)(SQL_PICK_CHAIN_1 + i));
+		bind_int(&l->bind, 0, RULE_LEVEL);
+		db_send(l->db, &l->bind, load_on_picked, l, SQL_PICK_CHAIN_1);
+	}
+	if (!(l->batch->leave & 1u << DUE_TASK))
+		db_send_plain(l->db, (enum sql_id)(SQL_PICK_TASK_1 + i), load_on_picked, l,
+			SQL_PICK_TASK_1);
+	if (!(l->batch->leave & 1u << DUE_INBOX))
+		db_send_plain(l->db, (enum sql_id)(SQL_PICK_INBOX_1 + i), load_on_picked, l,
+			SQL_PICK_INBOX_1);
 	db_sync(l->db, load_on_pick_end, l);
 }
 

@@ -912,6 +912,57 @@ static void test_due_chains_oldest_first_up_to_the_limit(void **state)
 		end_chains(who[i]);
 }
 
+static void test_lists_that_are_left_alone_are_not_picked_from(void **state)
+{
+	int64_t chained = cases_customer(d, "left1@due"), tasked = cases_customer(d, "left2@due"),
+		told = cases_customer(d, "left3@due");
+	struct store_inbox row = { .customer = told,
+		.shop = &cases_shops[0],
+		.type = SPAN("message.sent"),
+		.data = SPAN("{}"),
+		.due_us = TIME_NONE };
+	struct cases_wait w = { 0 };
+	struct batch *b = load_one(chained);
+
+	(void)state;
+	add_chain(b, b->visits[0], "left", b->now_us - 3000000);
+	save(0, b);
+	cases_batch_free(b);
+	b = load_one(tasked);
+	add_task(b, b->visits[0], 0, b->now_us - 2000000);
+	save(0, b);
+	cases_batch_free(b);
+	d->store->ops->inbox_add(d->store, 0, &row, 1, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+
+	b = cases_batch(BATCH_DUE);
+	b->limit = 1;
+	b->leave = 1u << DUE_CHAIN | 1u << DUE_TASK;
+	load(0, b);
+	assert_int_equal(b->n_visits, 1);
+	assert_int_equal(b->visits[0]->customer, told);
+	b->visits[0]->events[0]->status = EVENT_QUARANTINED;
+	save(0, b);
+	cases_batch_free(b);
+	b = cases_batch(BATCH_DUE);
+	b->leave = 1u << DUE_CHAIN | 1u << DUE_TASK;
+	load(0, b);
+	assert_int_equal(b->n_visits, 0);
+	assert_int_equal(b->next_due_us, TIME_NONE); /* nobody is asked for too early */
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 2);
+	for (size_t i = 0; i < 2; i++)
+		for (size_t k = 0; k < b->visits[i]->n_tasks; k++)
+			b->visits[i]->tasks[k]->overdue = b->visits[i]->tasks[k]->changed = true;
+	save(0, b);
+	cases_batch_free(b);
+	end_chains(chained);
+}
+
 static void test_withdraws_what_nobody_took(void **state)
 {
 	int64_t who = cases_customer(d, "withdraw@save"), ids[4];
@@ -1395,6 +1446,7 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_an_abandoned_join_leaves_both),
 		cmocka_unit_test(test_chain_changes_and_ends),
 		cmocka_unit_test(test_due_chains_oldest_first_up_to_the_limit),
+		cmocka_unit_test(test_lists_that_are_left_alone_are_not_picked_from),
 		cmocka_unit_test(test_withdraws_what_nobody_took),
 		cmocka_unit_test(test_inbox_rows_are_judged_once),
 		cmocka_unit_test(test_tasks_come_when_overdue_or_named),

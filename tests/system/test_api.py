@@ -240,7 +240,8 @@ def test_healthz_and_livez_need_no_token(run):
 def test_readyz_says_what_an_operator_must_know(run, pg):
     ready = run.get("/readyz", None)
     assert ready == {"ready": True, "reasons": [], "draining": False, "unsafe_durability": False,
-                     "partitions_until": "2026-01-01T00:00:00Z", "rule_set": "7", "paused": []}
+                     "clocks_disagree": False, "partitions_until": "2026-01-01T00:00:00Z", "rule_set": "7",
+                     "paused": []}
     pg.psql("insert into nudged.pause (scope, by, reason) values ('channel:email', 'bob', 'too \"many\"')")
     paused = run.get("/readyz", None)["paused"]
     pg.psql("delete from nudged.pause")
