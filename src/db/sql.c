@@ -263,6 +263,11 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select set_id, switches_version, clock_timestamp(), nextval('batch_no') from current",
 		SQL_LANE, false },
 	[SQL_CLOCK] = { "clock", "", "select clock_timestamp()", SQL_LANE, false },
+	/* of all hosts: who has a first lane here (store/pg names them) */
+	[SQL_ENGINES] = { "engines", "",
+		"select count(*) from pg_stat_activity where datname = current_database() "
+		"and application_name ~ '^nudged engine[0-9]+ 1$'",
+		SQL_LANE, false },
 	/* $3: timers and deadlines are left alone */
 	[SQL_NEXT_DUE] = { "next_due", "Inb",
 		"select least((select min(h.wake_at) from chain h where not $3 and " CHAIN_LIVE_DUE

@@ -75,6 +75,8 @@ struct flow *flow_open(struct store *store, const struct judge_env *env,
 	}
 	f->due_us = flow_boot_us(f);
 	f->catch_up_at_us = f->due_us;
+	f->count_engines_us = f->due_us;
+	f->engines = 1;
 	f->catch_up_tokens = limits->catch_up;
 	snprintf(f->why_not_ready, sizeof f->why_not_ready, "no rule set has been read yet");
 	return f;
@@ -280,10 +282,9 @@ static bool flow_due_wanted(struct flow *f, int64_t boot_us)
 	if (f->limits.due == 0 || f->due_busy || f->draining || boot_us < f->due_us)
 		return false;
 	f->catch_up_at_us = boot_us;
-	f->catch_up_tokens += gone * f->limits.catch_up;
-	if (f->catch_up_tokens > f->limits.catch_up)
-		f->catch_up_tokens = f->limits.catch_up;
-	if (f->behind && f->catch_up_tokens < 1) {
+	f->catch_up_tokens += gone * flow_catch_up(f);
+	flow_cap_catch_up(f);
+	if (f->behind && f->catch_up_tokens < 1 && !f->poked) {
 		f->due_us = boot_us + 10000;
 		return false;
 	}
@@ -350,6 +351,7 @@ void flow_turn(struct flow *f)
 void flow_poke(struct flow *f)
 {
 	f->due_us = flow_boot_us(f);
+	f->poked = true;
 	f->host.turn(f->host.arg);
 }
 

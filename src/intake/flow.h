@@ -43,7 +43,7 @@ struct flow_limits {
 	size_t queue_events; /* most unsettled events: 5,000 */
 	size_t queue_bytes;  /* 32 MiB */
 	size_t due;        /* most due chains taken at a time: 200; 0: due work is left to others */
-	unsigned catch_up; /* overdue chains per second over all engines: 2,000 */
+	unsigned catch_up; /* overdue chains per second over all engines of the fleet: 2,000 */
 	int64_t late_us;   /* a ticket not settled after this is answered `late`: 2 s */
 	int64_t poll_us;   /* longest sleep between looks for due work: 500 ms */
 	int64_t skew_us;   /* our clock and the database's differ by more: no due work (P13): 2 s */

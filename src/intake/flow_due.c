@@ -21,6 +21,7 @@
 
 enum {
 	DUE_RETRY_US = 100000,         /* after a failure */
+	DUE_COUNT_US = 2000000,        /* between two counts of the engines */
 	DUE_LONG_OVERDUE_US = 10000000 /* later than this is catching up, at a bounded rate */
 };
 
@@ -139,16 +140,15 @@ void flow_due_saved(struct flow *f)
 		f->due_alone--;
 }
 
-void lane_hold_timers(struct batch *b)
+void lane_hold_left(struct batch *b)
 {
-	b->leave |= 1u << DUE_CHAIN | 1u << DUE_TASK;
-	for (size_t i = 0; i < b->n_visits; i++) {
+	for (size_t i = 0; i < b->n_visits && b->leave != 0; i++) {
 		struct visit *v = b->visits[i];
 
 		for (size_t k = 0; k < v->n_chains; k++)
-			v->chains[k]->due = false;
+			v->chains[k]->due &= !(b->leave & 1u << DUE_CHAIN);
 		for (size_t k = 0; k < v->n_tasks; k++)
-			v->tasks[k]->due = false;
+			v->tasks[k]->due &= !(b->leave & 1u << DUE_TASK);
 	}
 }
 
@@ -242,6 +242,21 @@ bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *
 
 /* ---- how far behind ---- */
 
+double flow_catch_up(const struct flow *f)
+{
+	return (double)f->limits.catch_up / (double)f->engines;
+}
+
+void flow_cap_catch_up(struct flow *f)
+{
+	double most = flow_catch_up(f);
+
+	if (most < 1) /* a chain is not to be had in parts */
+		most = 1;
+	if (f->catch_up_tokens > most)
+		f->catch_up_tokens = most;
+}
+
 void lane_note_due(struct flow_lane *l)
 {
 	struct flow *f = l->flow;
@@ -261,11 +276,17 @@ void lane_note_due(struct flow_lane *l)
 			oldest_us = c->wake_us < oldest_us ? c->wake_us : oldest_us;
 			overdue += b->now_us - c->wake_us > DUE_LONG_OVERDUE_US;
 		}
+	if (b->engines > 0) {
+		f->engines = b->engines;
+		f->count_engines_us = l->started_us + DUE_COUNT_US;
+		flow_cap_catch_up(f);
+	}
 	f->stats.oldest_due_us = b->now_us - oldest_us;
-	f->behind = overdue > 0;
+	if (!(b->leave & 1u << DUE_CHAIN))
+		f->behind = overdue > 0;
 	f->catch_up_tokens -= (double)overdue;
 	f->due_us = flow_boot_us(f) + f->limits.poll_us;
-	if (b->more_due || (b->leave != 0 && !f->stats.skewed))
+	if (b->more_due)
 		f->due_us = 0;
 	else if (b->next_due_us != TIME_NONE && b->next_due_us - b->now_us < f->limits.poll_us)
 		f->due_us = l->loaded_us + (b->next_due_us - b->now_us);

@@ -165,9 +165,13 @@ void lane_form_due(struct flow *f, struct flow_lane *l)
 	lane_reset(l, BATCH_DUE);
 	l->batch.limit = f->due_alone > 0 ? 1 : f->limits.due;
 	if (f->stats.skewed) /* timers and deadlines pause; who writes by the API is waiting */
-		l->batch.leave = 1u << DUE_CHAIN | 1u << DUE_TASK;
-	if (f->behind && f->catch_up_tokens < (double)l->batch.limit)
+		l->batch.leave = FLOW_TIMERS;
+	if (f->behind && f->catch_up_tokens < 1) /* ... and need not wait for chains to catch up */
+		l->batch.leave |= 1u << DUE_CHAIN;
+	else if (f->behind && f->catch_up_tokens < (double)l->batch.limit)
 		l->batch.limit = (size_t)f->catch_up_tokens;
+	f->poked = false;
+	l->batch.want_engines = l->started_us >= f->count_engines_us;
 	f->due_busy = true;
 	lane_enter(l, LANE_LOAD);
 }

@@ -24,6 +24,9 @@ enum flow_place {
 	FLOW_IN_BATCH, /* in a lane's batch */
 };
 
+/* What pauses while clocks disagree. */
+enum { FLOW_TIMERS = 1 << DUE_CHAIN | 1 << DUE_TASK };
+
 struct flow_customer {
 	int64_t id, version;
 	struct shop_event_list events; /* FLOW_QUEUED, in order */
@@ -136,6 +139,7 @@ struct flow {
 	/* due work */
 	int64_t due_us; /* boot clock: look for due work then */
 	bool due_busy;  /* a lane is at it */
+	bool poked;     /* somebody waits for it */
 	bool due_turn;  /* due work has the next lane: events had the last one */
 	unsigned
 		due_alone; /* so many due batches hold one thing each: one before could not be saved */
@@ -144,6 +148,8 @@ struct flow {
 	bool is_set_aside; /* ... by the batch that is under way */
 	struct flow_thing lost_on; /* the connection was lost over it */
 	unsigned due_lost;         /* ... so often */
+	size_t engines;            /* of the whole fleet, as counted last: they share catch_up */
+	int64_t count_engines_us;  /* boot clock: count them again then */
 	double catch_up_tokens;
 	int64_t catch_up_at_us;
 	bool behind; /* the last due batch held chains that were overdue for long */
@@ -203,12 +209,16 @@ void lane_form_due(struct flow *f, struct flow_lane *l);
 /* flow_due.c: due work that is behind, or can not be done */
 /* After a failure: leaves one thing in the due batch that was loaded. */
 void lane_single_out_due(struct flow_lane *l);
-/* Chains and deadlines are not due, whatever their time; inbox rows are. */
-void lane_hold_timers(struct batch *b);
+/* What its lists leave alone is not due either where a customer was picked from another list. */
+void lane_hold_left(struct batch *b);
 void lane_note_due(struct flow_lane *l);
 /* A due batch did not commit.  True: the lane is still busy with it. */
 bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *err);
 void flow_due_saved(struct flow *f);
+/* Overdue chains per second that are this engine's part. */
+double flow_catch_up(const struct flow *f);
+/* No more than a second's worth is saved up. */
+void flow_cap_catch_up(struct flow *f);
 
 /* flow_lane.c: what a lane does with a batch */
 /* The sitting, if any, is over; the lane is free; the next turn gives it work. */

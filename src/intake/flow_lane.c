@@ -432,8 +432,6 @@ static bool lane_is_skewed(struct flow_lane *l)
 	else if (!skewed && f->stats.skewed)
 		log_damped(
 			LOG_LVL_NOTICE, &l->lc, "this host's clock and the database's agree again");
-	if (!skewed && f->stats.skewed)
-		f->due_us = 0; /* for what waited */
 	f->stats.skewed = skewed;
 	return skewed;
 }
@@ -443,6 +441,7 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 	struct flow_lane *l = arg;
 	struct flow *f = l->flow;
 	struct batch *b = &l->batch;
+	bool was_skewed;
 
 	if (end != STORE_OK) {
 		lane_failed(l, end, err);
@@ -462,10 +461,14 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 		lane_enter(l, LANE_ABANDON);
 		return;
 	}
-	if (lane_is_skewed(l) && b->kind == BATCH_DUE)
-		lane_hold_timers(b);
+	was_skewed = f->stats.skewed;
+	if (lane_is_skewed(l))
+		b->leave |= FLOW_TIMERS;
+	lane_hold_left(b);
 	lane_single_out_due(l);
 	lane_note_due(l);
+	if (was_skewed && !f->stats.skewed)
+		f->due_us = 0; /* for what waited */
 	if (lane_sift(l) == 0 && b->n_aside == 0) {
 		lane_enter(l, LANE_ABANDON);
 		return;

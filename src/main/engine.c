@@ -437,9 +437,7 @@ static struct flow_limits engine_flow_limits(const struct settings *s)
 	l.queue_events = (size_t)s->limits.queue_events;
 	l.queue_bytes = (size_t)s->limits.queue_bytes;
 	l.due = (size_t)s->limits.due;
-	l.catch_up = (unsigned)(s->limits.catch_up / s->nudged.engines);
-	if (l.catch_up == 0) /* none at all would be none for ever */
-		l.catch_up = 1;
+	l.catch_up = (unsigned)s->limits.catch_up;
 	l.late_us = s->http.answer_timeout_us -
 		    s->http.answer_timeout_us / 10; /* the answer has a way to go */
 	l.poll_us = s->database.poll_us;

@@ -209,7 +209,7 @@ static const struct conf_key settings_keys[] = {
 	{ "limits", "batch_events", CONF_INT, offsetof(struct settings, limits.batch_events), CONF_FIXED, "500", .min = 1, .max = 500,
 		.help = "Most events in one request." },
 	{ "limits", "catch_up", CONF_INT, offsetof(struct settings, limits.catch_up), CONF_FIXED, "2000", .min = 1, .max = 100000,
-		.help = "After an outage: most overdue chains a second, over all engines." },
+		.help = "After an outage: most overdue chains a second, over all engines of all hosts." },
 	{ "limits", "chains", CONF_INT, offsetof(struct settings, limits.chains), CONF_FIXED, "500", .min = 1, .max = 100000,
 		.help = "Most live chains of one customer; beyond, a start is decided as limit." },
 	{ "limits", "chains_warn", CONF_INT, offsetof(struct settings, limits.chains_warn), CONF_FIXED, "100", .min = 1, .max = 100000,

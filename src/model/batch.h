@@ -8,7 +8,7 @@
  * A visit is one customer's part of a batch: his card is locked from load to commit.
  *
  * Who fills what:
- *   flow    kind, limit, leave, types, visits with customer and events (BATCH_EVENTS), aside
+ *   flow    kind, limit, leave, want_engines, types, visits with customer and events (BATCH_EVENTS), aside
  *   load    now_us, id_next, set_id; per visit: state, card, chains, orders, tasks, lasts, status of events;
  *           for BATCH_DUE also the visits themselves (customers with due chains, tasks or inbox rows)
  *   engine  seq and verdicts of events, everything marked new/changed/ended, the effect lists
@@ -117,8 +117,10 @@ enum due_kind { DUE_CHAIN, DUE_TASK, DUE_INBOX };
 struct batch {
 	struct arena arena;
 	enum batch_kind kind;
-	size_t limit;   /* BATCH_DUE: most due chains */
-	unsigned leave; /* BATCH_DUE: lists that nobody is picked from, 1 << due_kind */
+	size_t limit;      /* BATCH_DUE: most due chains */
+	unsigned leave;    /* BATCH_DUE: lists that nobody is picked from, 1 << due_kind */
+	bool want_engines; /* BATCH_DUE: count the engines */
+	size_t engines;    /* that there are in the whole fleet; 0: not counted */
 	struct span *
 		types; /* types of its events, each with its patterns ("order.placed", "order.*", "*") */
 	size_t n_types, cap_types;

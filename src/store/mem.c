@@ -378,7 +378,13 @@ struct store *mem_open(int n_lanes, int64_t now_us)
 	m->next_customer = m->next_batch = 1;
 	m->answers_end = &m->answers;
 	m->up = true;
+	m->engines = 1;
 	return &m->store;
+}
+
+void mem_set_engines(struct store *s, size_t n)
+{
+	mem_of(s)->engines = n;
 }
 
 void mem_set_now(struct store *s, int64_t now_us)

@@ -51,6 +51,7 @@ struct mem {
 	struct mem_answer *answers, **answers_end;
 	bool open[MEM_LANES_MOST], in_call[MEM_LANES_MOST];
 	bool up;
+	size_t engines;
 	struct {
 		bool armed, applied;
 		enum store_end end;

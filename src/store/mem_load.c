@@ -291,6 +291,8 @@ void mem_load(
 	b->id_next = mem_numbers(m);
 	b->set_id = m->set.id;
 	b->switches_version = m->switches_version;
+	if (b->want_engines)
+		b->engines = m->engines;
 	if (b->kind == BATCH_DUE)
 		mem_pick_due(m, lane, b);
 	for (size_t i = 0; i < b->n_visits; i++) {

@@ -16,8 +16,9 @@ struct shop;
 struct pg_env {
 	struct loop *loop; /* lent for the store's life */
 	const char *dsn;
-	const char
-		*name; /* application_name of the lanes is "<name> <lane>"; begins with "nudged" */
+	const char *
+		name; /* application_name of the lanes is "<name> <lane>"; "nudged engine<number>" counts
+			* as one of the engines between which overdue work is shared out */
 	int lanes;
 	const struct shop *shops; /* lent until pg_set_shops or close */
 	size_t n_shops;

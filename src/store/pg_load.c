@@ -434,9 +434,9 @@ static void load_on_picked(void *arg, unsigned tag, const struct db_rows *rows)
 	struct pg_lane *l = arg;
 	struct batch *b = l->batch;
 
-	if (tag == SQL_CLOCK) {
-		l->due_us = db_rows_time(rows, 0, 0);
-		return;
+	switch ((int)tag) {
+	case SQL_CLOCK: l->due_us = db_rows_time(rows, 0, 0); return;
+	case SQL_ENGINES: b->engines = (size_t)db_rows_i64(rows, 0, 0); return;
 	}
 	if (db_rows_count(rows) >= l->pick_limit)
 		b->more_due = true;
@@ -509,6 +509,8 @@ static void load_due(struct pg_lane *l)
 	l->n_keys = 0;
 	db_send_plain(l->db, SQL_BEGIN, NULL, NULL, 0);
 	db_send_plain(l->db, SQL_CLOCK, load_on_picked, l, SQL_CLOCK);
+	if (l->batch->want_engines)
+		db_send_plain(l->db, SQL_ENGINES, load_on_picked, l, SQL_ENGINES);
 	if (!(l->batch->leave & 1u << DUE_CHAIN)) {
 		bind_begin(&l->bind, (enum sql_id)(SQL_PICK_CHAIN_1 + i));
 		bind_int(&l->bind, 0, RULE_LEVEL);

@@ -139,15 +139,17 @@ class Client:
 
 
 class Daemon:
-    """rules, templates: text by file name.  sections: {"mail": {"host": ...}} over the defaults."""
+    """rules, templates: text by file name.  sections: {"mail": {"host": ...}} over the defaults.
+    beside: another one, whose database it shares, as on another host."""
 
     count = 0
 
-    def __init__(self, pg, tmp_path, rules=None, templates=None, engines=1, smtp=None, broker=None, **sections):
+    def __init__(self, pg, tmp_path, rules=None, templates=None, engines=1, smtp=None, broker=None,
+                 beside=None, **sections):
         Daemon.count += 1
         self.pg, self.dir = pg, tmp_path / f"daemon{Daemon.count}"
         self.dir.mkdir()
-        self.database = f"d{os.getpid()}_{Daemon.count}"
+        self.database = beside.database if beside else f"d{os.getpid()}_{Daemon.count}"
         self.port = free_port()
         self.conf, self.log_path = self.dir / "nudged.conf", self.dir / "log"
         self.failpoint = self.dir / "failpoint"
@@ -162,8 +164,9 @@ class Daemon:
         for name, values in sections.items():
             self.sections.setdefault(name.replace("__", " "), {}).update(values)
         self.write()
-        pg.psql(f"create database {self.database}", database="postgres")
-        self.ctl("migrate")
+        if not beside:
+            pg.psql(f"create database {self.database}", database="postgres")
+            self.ctl("migrate")
 
     @property
     def dsn(self):

@@ -93,6 +93,27 @@ def test_P11_after_an_outage_the_oldest_first_at_a_bounded_rate(make):
           f"{n} events meanwhile, the slowest in {slowest * 1000:.0f} ms")
 
 
+def test_P11_the_rate_is_that_of_the_whole_fleet(make):
+    """Two daemons with one database, as on two hosts, share the rate."""
+    rate, chains = 500, 5000
+    first = make(limits={"catch_up": rate})
+    second = make(limits={"catch_up": rate}, beside=first)
+    post(first, "runs", 0, chains)
+    time.sleep(3)  # they count each other every two seconds
+    first.sql("update chain set wake_at = now() - interval '1 day'")
+    until(lambda: first.value("select count(*) from chain") == 0, 120)
+    took = float(first.value("select extract(epoch from max(ended) - min(ended)) from chain_log"))
+    assert took > (chains - rate) / rate - 2, f"{chains} in {took:.1f} s"
+    second.stop()
+    post(first, "runs", chains, 2 * rate)
+    time.sleep(3)  # now all of it is the first one's
+    first.sql("update chain set wake_at = now() - interval '1 day'")
+    began = time.monotonic()
+    until(lambda: first.value("select count(*) from chain") == 0, 120)
+    alone = time.monotonic() - began
+    print(f"\n{chains} chains by two daemons in {took:.1f} s at catch_up {rate}; then {2 * rate} by one in {alone:.1f} s")
+
+
 def test_P11_each_by_its_rules_late(make):
     daemon = make()
     for rule in ("runs", "ends", "two-hours"):

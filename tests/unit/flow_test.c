@@ -112,8 +112,8 @@ static bool is_slow(const struct batch *b)
 	return false;
 }
 
-/* A chain of the rule `rule` that is due at once. */
-static void start_chain(struct batch *b, struct visit *v, struct span rule)
+/* A chain of the rule `rule` that is due so much later. */
+static void start_chain(struct batch *b, struct visit *v, struct span rule, int64_t in_us)
 {
 	struct chain *c = arena_new(&b->arena, struct chain);
 
@@ -122,7 +122,8 @@ static void start_chain(struct batch *b, struct visit *v, struct span rule)
 	c->shop = v->events[0]->shop;
 	c->rule = (struct span){ arena_dup(&b->arena, rule.p, rule.n), rule.n };
 	c->state = CHAIN_WAITING;
-	c->started_us = c->wake_us = b->now_us;
+	c->started_us = b->now_us;
+	c->wake_us = b->now_us + in_us;
 	c->change = CHAIN_NEW;
 	BATCH_PUSH(&b->arena, v->chains, v->n_chains, v->cap_chains) = c;
 }
@@ -168,8 +169,9 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 			e->status = EVENT_ACCEPTED;
 			e->seq = b->id_next++;
 			attach(b, b->visits[i], e);
-			if (span_is(e->type, "chain.wanted"))
-				start_chain(b, b->visits[i], e->id);
+			if (span_starts(e->type, "chain."))
+				start_chain(b, b->visits[i], e->id,
+					span_is(e->type, "chain.later") ? CLOCK_SECOND_US : 0);
 			if (span_is(e->type, "message.double"))
 				mem_fail_next(store, MEM_SAVE, STORE_AGAIN, false);
 			if (span_is(e->id, "bad") || span_is(e->type, "message.bad"))
@@ -240,12 +242,19 @@ static void activate_set(void)
 	mem_turn(store);
 }
 
-static int setup_lanes(int lanes)
+static void open_flow(const struct flow_limits *limits)
 {
 	struct judge_env env = { .shops = &shop, .n_shops = 1 };
 	struct flow_host host = {
 		.boot_us = host_us, .wall_us = host_us, .poke = host_poke, .turn = host_turn
 	};
+
+	flow = flow_open(store, &env, limits, &host);
+	pump();
+}
+
+static int setup_lanes(int lanes)
+{
 	struct flow_limits limits;
 
 	now_us = T0;
@@ -253,8 +262,7 @@ static int setup_lanes(int lanes)
 	store = mem_open(lanes, now_us);
 	activate_set();
 	flow_limits_default(&limits);
-	flow = flow_open(store, &env, &limits, &host);
-	pump();
+	open_flow(&limits);
 	return 0;
 }
 
@@ -767,6 +775,64 @@ static void test_clocks_that_disagree_pause_timers_only(void **state)
 	assert_int_equal(c->state, CHAIN_DONE);
 }
 
+/* How many of the chains that there were have ended. */
+static int chains_ended(void)
+{
+	const struct mem_tables *t = mem_tables(store);
+	int n = 0;
+
+	for (size_t i = 0; i < t->n_chains; i++)
+		n += t->chains[i]->state == CHAIN_DONE;
+	return n;
+}
+
+/* Goes on by so much, in small steps. */
+static void go_on(int ms)
+{
+	for (int i = 0; i < ms; i += 10) {
+		now_us += 10000;
+		mem_set_now(store, now_us);
+		pump();
+	}
+}
+
+/* P11: overdue chains at a bounded rate, shared by all engines of the fleet; who writes by the API does not wait. */
+static void test_engines_share_the_rate_of_catching_up(void **state)
+{
+	enum { RATE = 40, ENGINES = 4, CHAINS = 160 };
+	static struct post p[CHAINS / 16];
+	static char names[CHAINS][16];
+	struct flow_limits limits;
+
+	(void)state;
+	flow_close(flow);
+	flow_limits_default(&limits);
+	limits.due = 10;
+	limits.catch_up = RATE;
+	limits.skew_us = INT64_MAX;
+	open_flow(&limits);
+	mem_set_engines(store, ENGINES);
+	for (int i = 0; i < CHAINS; i++) {
+		snprintf(names[i], sizeof names[i], "c%d", i);
+		post_add(&p[i / 16], names[i], names[i], 1)->type = SPAN("chain.later");
+	}
+	for (int i = 0; i < CHAINS / 16; i++)
+		post_send(&p[i]);
+	pump();
+	assert_int_equal(mem_tables(store)->n_chains, CHAINS);
+	now_us += 20000000;
+	go_on(4000);
+	assert_in_range(
+		chains_ended(), 30, 60); /* 40 and a second's worth, rounded up to a batch */
+	mem_inbox(store, p[0].events[0].customer, &shop, "message.sent", SPAN("{}"), now_us);
+	flow_poke(flow);
+	pump();
+	assert_int_equal(mem_tables(store)->n_inbox, 0);
+	mem_set_engines(store, 1);
+	go_on(3000);
+	assert_in_range(chains_ended(), 100, CHAINS);
+}
+
 static void test_there_is_a_limit_to_what_waits(void **state)
 {
 	(void)state;
@@ -1187,6 +1253,7 @@ int main(void)
 		FLOW_TEST(test_another_rule_set_is_read_before_the_next_batch),
 		FLOW_TEST(test_inbox_rows_are_judged_when_due),
 		FLOW_TEST(test_clocks_that_disagree_pause_timers_only),
+		FLOW_TEST(test_engines_share_the_rate_of_catching_up),
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
 		FLOW_TEST(test_a_browser_that_becomes_known_is_taken_over),
 		FLOW_TEST(test_orders_and_browsers_find_their_customer),
