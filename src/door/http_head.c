@@ -427,6 +427,7 @@ enum http_chunk_state {
 	HTTP_CHUNK_DATA_CR,
 	HTTP_CHUNK_DATA_LF,
 	HTTP_CHUNK_TRAILER, /* at the beginning of a trailer's line */
+	HTTP_CHUNK_TRAILER_NAME,
 	HTTP_CHUNK_TRAILER_TEXT,
 	HTTP_CHUNK_TRAILER_LF,
 	HTTP_CHUNK_END_LF,
@@ -457,7 +458,7 @@ static bool http_chunk_size(struct http_chunked *c, unsigned char b)
 	return true;
 }
 
-/* One byte of the trailers, which are checked as far as the framing goes and forgotten. */
+/* One byte of the trailers, which are checked as lines of a head are, and forgotten. */
 static bool http_chunk_trailer(struct http_chunked *c, unsigned char b)
 {
 	if (++c->line > HTTP_TRAILERS_MOST)
@@ -466,15 +467,21 @@ static bool http_chunk_trailer(struct http_chunked *c, unsigned char b)
 		c->state = HTTP_CHUNK_TRAILER;
 		return b == '\n';
 	}
-	if (b == '\r') {
-		c->state =
-			c->state == HTTP_CHUNK_TRAILER ? HTTP_CHUNK_END_LF : HTTP_CHUNK_TRAILER_LF;
+	if (c->state == HTTP_CHUNK_TRAILER && b == '\r') {
+		c->state = HTTP_CHUNK_END_LF;
 		return true;
 	}
-	if (c->state == HTTP_CHUNK_TRAILER && !(http_class[b] & HTTP_TOKEN))
-		return false;
-	c->state = HTTP_CHUNK_TRAILER_TEXT;
-	return http_class[b] & HTTP_VALUE;
+	if (c->state == HTTP_CHUNK_TRAILER_TEXT) {
+		if (b == '\r')
+			c->state = HTTP_CHUNK_TRAILER_LF;
+		return b == '\r' || (http_class[b] & HTTP_VALUE);
+	}
+	if (c->state == HTTP_CHUNK_TRAILER_NAME && b == ':') {
+		c->state = HTTP_CHUNK_TRAILER_TEXT;
+		return true;
+	}
+	c->state = HTTP_CHUNK_TRAILER_NAME;
+	return http_class[b] & HTTP_TOKEN;
 }
 
 /* One byte that is not body; false when it may not stand here. */
@@ -493,6 +500,7 @@ static bool http_chunk_byte(struct http_chunked *c, unsigned char b)
 		c->digits = 0;
 		return b == '\n';
 	case HTTP_CHUNK_TRAILER:
+	case HTTP_CHUNK_TRAILER_NAME:
 	case HTTP_CHUNK_TRAILER_TEXT:
 	case HTTP_CHUNK_TRAILER_LF: return http_chunk_trailer(c, b);
 	case HTTP_CHUNK_END_LF: c->state = HTTP_CHUNK_END; return b == '\n';

@@ -302,6 +302,8 @@ static void test_doubtful_chunks_are_refused(void **state)
 		BAD(0, "3;a\nb\r\nabc\r\n0\r\n\r\n"),
 		BAD(0, "3\r\nabc\r\n0\r\nX: a\nY: b\r\n\r\n"),
 		BAD(0, "3\r\nabc\r\n0\r\n X: folded\r\n\r\n"),
+		BAD(0, "3\r\nabc\r\n0\r\nX : a\r\n\r\n"),
+		BAD(0, "3\r\nabc\r\n0\r\nX\r\n\r\n"),
 		BAD(0, "3\r\nabc\r\n0\r\n\rX"),
 		BAD(0, "3;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
