@@ -224,11 +224,13 @@ struct http *http_open(struct loop *loop, const struct http_settings *settings)
 	h->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	h->resume = loop_timer_open(loop, http_on_resume, h);
 	h->tick = loop_timer_open(loop, http_conns_expire, h);
+	h->next = loop_timer_open(loop, http_conns_go_on, h);
 	h->peers = peers_new();
 	h->date_s = -1;
 	TAILQ_INIT(&h->conns);
 	TAILQ_INIT(&h->dirty);
 	TAILQ_INIT(&h->sends);
+	TAILQ_INIT(&h->queue);
 	for (int i = 0; i < HTTP_WAIT_READS; i++)
 		TAILQ_INIT(&h->reads[i]);
 	return h;
@@ -288,6 +290,7 @@ void http_close(struct http *h)
 		http_conn_close(c);
 	loop_timer_close(h->resume);
 	loop_timer_close(h->tick);
+	loop_timer_close(h->next);
 	loop_forget_turn_end(h->loop, http_conns_flush, h);
 	if (h->reserve_fd >= 0)
 		close(h->reserve_fd);

@@ -11,6 +11,10 @@
  * queued when it stopped, and then again; so a long answer over a slow line is only cut when it is
  * really slow, and single bytes do not help.
  *
+ * Nobody has the process for himself: a connection has half a millisecond at a go, all together have
+ * five in a turn of the loop; who has more stands in a queue for the next.  Sixty kilobytes of tiny
+ * requests from some hundred clients would hold up timers and the database's answers for seconds.
+ *
  * A refusal whose body was not read ends with a ceremony (RFC 9112 9.6): send, shut our side, read and
  * forget for a second, close; else the kernel's reset would destroy the refusal on its way.
  */
@@ -101,6 +105,24 @@ static bool conn_is_full(const struct http_conn *c)
 	       conn_pending(c) >= HTTP_OUT_MOST;
 }
 
+/* True when this turn has done enough of this. */
+static bool conns_are_spent(const struct http *h)
+{
+	return h->spent_us >= HTTP_TURN_US;
+}
+
+/* Leaves what it has, or what can be read from it, to a later turn. */
+static void conn_queue(struct http_conn *c)
+{
+	struct http *h = c->http;
+
+	if (c->is_queued)
+		return;
+	c->is_queued = true;
+	TAILQ_INSERT_TAIL(&h->queue, c, queue_link);
+	loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
+}
+
 bool http_conn_is_idle(const struct http_conn *c)
 {
 	return c->wait == HTTP_WAIT_IDLE;
@@ -119,7 +141,8 @@ static void conn_rest(struct http_conn *c)
 
 	if (c->is_dead)
 		return;
-	loop_fd_watch(c->watch, (reads ? LOOP_READ : 0) | (c->is_blocked ? LOOP_WRITE : 0));
+	loop_fd_watch(c->watch,
+		(reads && !c->is_queued ? LOOP_READ : 0) | (c->is_blocked ? LOOP_WRITE : 0));
 	if (c->is_lingering)
 		conn_wait(c, HTTP_WAIT_LINGER);
 	else if (!reads)
@@ -172,6 +195,8 @@ void http_conn_close(struct http_conn *c)
 	close(c->fd);
 	if (c->is_dirty)
 		TAILQ_REMOVE(&h->dirty, c, dirty_link);
+	if (c->is_queued)
+		TAILQ_REMOVE(&h->queue, c, queue_link);
 	TAILQ_REMOVE(&h->conns, c, link);
 	conn_drop_requests(c);
 	buf_free(&c->in);
@@ -328,6 +353,7 @@ static size_t conn_take_head(struct http_conn *c, const char *p, size_t n)
 /* Takes all that can be understood of n bytes in the scratch buffer and keeps the rest. */
 static void conn_take(struct http_conn *c, const char *p, size_t n)
 {
+	int64_t since_us = loop_now_us();
 	size_t at = 0, used;
 
 	while (at < n && !c->is_dead && !conn_is_deaf(c)) {
@@ -335,6 +361,10 @@ static void conn_take(struct http_conn *c, const char *p, size_t n)
 			c->is_paused = conn_is_full(c);
 			if (c->is_paused)
 				break;
+			if (at > 0 && loop_now_us() - since_us > HTTP_GO_US) {
+				conn_queue(c);
+				break;
+			}
 			used = conn_take_head(c, p + at, n - at);
 		} else if (c->body == HTTP_BODY_CHUNKED) {
 			used = conn_take_chunks(c, p + at, n - at);
@@ -404,8 +434,8 @@ static void conn_read_body(struct http_conn *c)
 	conn_rest(c);
 }
 
-/* Reads what there is. */
-static void conn_read(struct http_conn *c)
+/* Reads what there is, as far as it can be taken now. */
+static void conn_read_some(struct http_conn *c)
 {
 	char *scratch = c->http->scratch;
 	size_t before = c->in.n, n;
@@ -421,15 +451,45 @@ static void conn_read(struct http_conn *c)
 	conn_take(c, scratch, before + n);
 }
 
-/* Goes on with what was read before the connection was full. */
+/* Reads what there is; the time counts. */
+static void conn_read(struct http_conn *c)
+{
+	int64_t since_us = loop_now_us();
+
+	conn_read_some(c);
+	c->http->spent_us += loop_now_us() - since_us;
+}
+
+/* Goes on with what was read before it was stopped. */
 static void conn_resume(struct http_conn *c)
 {
+	int64_t since_us = loop_now_us();
 	size_t n = c->in.n;
 
 	c->is_paused = false;
 	if (n > 0)
 		memcpy(c->http->scratch, c->in.p, n);
 	conn_take(c, c->http->scratch, n);
+	c->http->spent_us += loop_now_us() - since_us;
+}
+
+void http_conns_go_on(void *arg)
+{
+	struct http *h = arg;
+	struct http_conn *c;
+
+	while (!conns_are_spent(h) && (c = TAILQ_FIRST(&h->queue)) != NULL) {
+		TAILQ_REMOVE(&h->queue, c, queue_link);
+		c->is_queued = false;
+		if (c->is_unread) {
+			c->is_unread = false;
+			conn_read(c);
+		} else {
+			conn_resume(c);
+		}
+		conn_rest(c);
+	}
+	loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
 }
 
 /* ---- writing ---- */
@@ -489,9 +549,11 @@ static void conn_flush(struct http_conn *c)
 	}
 	if (conn_pending(c) > 0 && !conn_send(c))
 		return;
+	if (c->is_paused && !conn_is_full(c) && conns_are_spent(c->http))
+		conn_queue(c);
 	if (c->no_more && c->n_reqs == 0 && conn_pending(c) == 0 && c->body == HTTP_BODY_NONE)
 		conn_finish(c);
-	else if (c->is_paused && !conn_is_full(c))
+	else if (c->is_paused && !conn_is_full(c) && !conns_are_spent(c->http))
 		conn_resume(c);
 	else
 		conn_rest(c);
@@ -534,6 +596,9 @@ void http_conns_flush(void *arg)
 		if (!c->is_lingering)
 			conn_flush(c);
 	}
+	h->spent_us = 0;
+	if (!TAILQ_EMPTY(&h->queue))
+		loop_timer_in(h->next, 0);
 	if (h->draining)
 		conns_drain(h);
 }
@@ -546,8 +611,13 @@ static void conn_on_ready(void *arg, int fd, unsigned what)
 	struct http_conn *c = arg;
 
 	(void)fd;
-	if (what & LOOP_READ)
+	if ((what & LOOP_READ) && !c->is_lingering && conns_are_spent(c->http)) {
+		c->is_unread = true;
+		conn_queue(c);
+		conn_rest(c);
+	} else if (what & LOOP_READ) {
 		conn_read(c);
+	}
 	if ((what & LOOP_WRITE) && !c->is_dead)
 		conn_flush(c);
 }

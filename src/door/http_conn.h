@@ -23,6 +23,8 @@ enum {
 	HTTP_HELD_MOST = 4 << 20,  /* bytes that they hold; likewise */
 	HTTP_OUT_MOST = 256 << 10, /* bytes to be sent; likewise */
 	HTTP_SKIP_MOST = 64 << 10, /* a refused body up to this is read, to keep the connection */
+	HTTP_GO_US = 500,          /* for one connection at a go, then others have theirs */
+	HTTP_TURN_US = 5000,       /* for all in a turn of the loop; the rest have the next */
 	HTTP_LINGER_US = 1000000   /* after a refusal with close: so that the client sees it */
 };
 
@@ -63,6 +65,9 @@ struct http {
 	struct loop_timer *tick;   /* the earliest deadline */
 	int64_t tick_us;
 	struct http_conns conns, dirty, reads[HTTP_WAIT_READS], sends;
+	struct http_conns queue; /* with something to understand, in a later turn */
+	struct loop_timer *next; /* that turn */
+	int64_t spent_us;        /* in this turn, on understanding and handling */
 	struct peers *peers;
 	struct http_stats stats;
 	size_t n_reqs; /* all that live, orphans too */
@@ -80,10 +85,11 @@ struct http_conn {
 	struct loop_fd *watch;
 	int fd;
 	bool is_dirty, is_dead, is_paused, is_blocked, is_lingering;
-	bool no_more; /* the current request is the last */
-	bool linger;  /* close with the ceremony that lets the client read our refusal */
-	bool eof;     /* the client has sent all */
-	TAILQ_ENTRY(http_conn) link, dirty_link, read_link, send_link;
+	bool is_queued, is_unread; /* unread: it was its socket that was ready */
+	bool no_more;              /* the current request is the last */
+	bool linger; /* close with the ceremony that lets the client read our refusal */
+	bool eof;    /* the client has sent all */
+	TAILQ_ENTRY(http_conn) link, dirty_link, read_link, send_link, queue_link;
 	enum http_wait wait;
 	int64_t read_due_us, send_due_us;
 	struct peer *peer; /* NULL: not counted */
@@ -130,6 +136,7 @@ void http_conn_close(struct http_conn *c);
 void http_conn_touch(struct http_conn *c); /* something to send or to decide at the turn's end */
 void http_conns_flush(void *http);
 void http_conns_expire(void *http);
+void http_conns_go_on(void *http); /* a new turn for those that wait for one */
 bool http_conn_is_idle(const struct http_conn *c);
 /* The server itself refuses what it reads now: answers, then closes. */
 void http_conn_fail(struct http_conn *c, int status, const char *why);

@@ -299,6 +299,33 @@ def test_a_long_pipeline_is_taken_piece_by_piece(server):
     s.close()
 
 
+def test_many_long_pipelines_do_not_hold_up_the_loop(start):
+    server = start()
+    clients = [server.connect() for _ in range(150)]
+    for s in clients:
+        s.setblocking(False)
+        try:
+            s.send(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n" * 20000)
+        except BlockingIOError:
+            pass
+    slowest, other = 0.0, server.connect()
+    for _ in range(20):
+        began = time.monotonic()
+        other.sendall(HEAD + b"Content-Length: 2\r\n\r\nok")
+        assert statuses(read_answers(other, n=1)[0]) == [200]
+        slowest = max(slowest, time.monotonic() - began)
+        for s in clients:
+            try:
+                while s.recv(1 << 20):
+                    pass
+            except BlockingIOError:
+                pass
+    for s in [*clients, other]:
+        s.close()
+    assert "a turn of the loop took" not in server.stop() or SANITIZED
+    assert slowest < 2
+
+
 def test_keep_alive_survives_errors(server):
     s = server.connect()
     for text, status in (
