@@ -6,6 +6,8 @@
  */
 #include "db/outcome.h"
 
+#include "db/sql.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -24,11 +26,12 @@ static const struct {
 	{ "40001", DB_AGAIN }, /* serialization_failure */
 	{ "40P01", DB_AGAIN }, /* deadlock_detected */
 	{ "55P03", DB_AGAIN }, /* lock_not_available */
-	{ "23514", DB_LOST },  /* no partition for the row: we have no other checks on hot tables */
-	{ "21", DB_REFUSED },  /* cardinality */
-	{ "22", DB_REFUSED },  /* data exceptions */
-	{ "23", DB_REFUSED },  /* integrity */
-	{ "54", DB_REFUSED },  /* program limits: too large for an index, too deep */
+	{ SQL_STATE_TAKEN, DB_AGAIN },
+	{ "23514", DB_LOST }, /* no partition for the row: we have no other checks on hot tables */
+	{ "21", DB_REFUSED }, /* cardinality */
+	{ "22", DB_REFUSED }, /* data exceptions */
+	{ "23", DB_REFUSED }, /* integrity */
+	{ "54", DB_REFUSED }, /* program limits: too large for an index, too deep */
 	{ "P0001", DB_REFUSED }, /* raised by a function of ours */
 };
 

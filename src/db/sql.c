@@ -240,7 +240,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select customer, rule, key, started from rule_last where customer = any($1)",
 		SQL_LANE, false },
 	[SQL_ORDER_READ] = { "order_read", "SS",
-		"select " ORDER_COLUMNS " from unnest($1::text[], $2::text[]) u(store, id) "
+		"select " ORDER_COLUMNS ", u.n "
+		"from unnest($1::text[], $2::text[]) with ordinality u(store, id, n) "
 		"join orders o on o.id = u.id and o.store = u.store",
 		SQL_LANE, false },
 	[SQL_INBOX_READ] = { "inbox_read", "It",
@@ -343,14 +344,23 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select base, kind::smallint, value, customer from unnest($1::text[], $2::int[], "
 		"$3::text[], $4::bigint[]) u(base, kind, value, customer) on conflict do nothing",
 		SQL_LANE, false },
+	/* who has it already keeps it: when that is somebody else, nothing of the batch may be saved */
+	[SQL_IDENTITY_CLAIM] = { "identity_claim", "SNSI",
+		"insert into identity (base, kind, value, customer) "
+		"select base, kind::smallint, value, customer from unnest($1::text[], $2::int[], "
+		"$3::text[], $4::bigint[]) u(base, kind, value, customer) "
+		"on conflict (value, kind, base) do update "
+		"set customer = identity_taken(identity.kind, identity.value) "
+		"where identity.customer <> excluded.customer",
+		SQL_LANE, false },
+	/* no "on conflict", as with events: whose row it is must be known before its sums are booked */
 	[SQL_ORDER_ADD] = { "order_add", "ISSSSSSSSSSSFFTTTTBJJ",
 		"insert into orders (customer, store, id, number, status, currency, payment, channel, "
 		"coupon, tracking_number, carrier, tracking_url, total, refunded, placed_at, delivery_at, "
 		"delivery_until, updated_at, cancelled, products, stamps) select customer, store, id, "
 		"number, status, currency, payment, channel, coupon, tracking_number, carrier, "
 		"tracking_url, total::numeric, refunded::numeric, placed_at, delivery_at, delivery_until, "
-		"updated_at, cancelled, products, stamps from " ORDER_ARRAYS
-		" on conflict do nothing",
+		"updated_at, cancelled, products, stamps from " ORDER_ARRAYS,
 		SQL_LANE, false },
 	[SQL_ORDER_CHANGE] = { "order_change", "ISSSSSSSSSSSFFTTTTBJJ",
 		"update orders o set customer = u.customer, number = u.number, status = u.status, "

@@ -12,9 +12,12 @@
 #include <stdbool.h>
 
 enum {
-	SQL_SCHEMA_VERSION = 3, /* the newest file in sql/ that this program knows */
+	SQL_SCHEMA_VERSION = 4, /* the newest file in sql/ that this program knows */
 	SQL_PRUNE_ROWS = 5000
 };
+
+/* What identity_taken() raises: a key that is claimed belongs to another customer. */
+#define SQL_STATE_TAKEN "NK001"
 
 enum sql_id {
 	/* transactions */
@@ -68,6 +71,7 @@ enum sql_id {
 	/* save, in the order in which a save sends them */
 	SQL_EVENT_ADD,
 	SQL_IDENTITY_ADD,
+	SQL_IDENTITY_CLAIM,
 	SQL_ORDER_ADD,
 	SQL_ORDER_CHANGE,
 	SQL_ORDER_STATUS_ADD,

@@ -470,6 +470,19 @@ static struct order *make_order(struct card_work *w, struct span id)
 	return o;
 }
 
+/* Its row and its money are another customer's, whose card is not ours to change: a person may look into it. */
+static void note_elsewhere(struct card_work *w, struct span id)
+{
+	struct visit_note *n = arena_new(&w->b->arena, struct visit_note);
+
+	n->text = span_of(arena_printf(&w->b->arena,
+		"%.*s names order %.*s, which belongs to another customer; the order was left as it is",
+		SPAN_ARG(w->e->type), SPAN_ARG(id)));
+	n->at_us = w->at_us;
+	n->seq = w->e->seq;
+	BATCH_PUSH(&w->b->arena, w->v->notes, w->v->n_notes, w->v->cap_notes) = n;
+}
+
 void card_apply_order(struct card_work *w)
 {
 	struct field_want f[F_WANTED];
@@ -483,9 +496,13 @@ void card_apply_order(struct card_work *w)
 	id = field_text(f[F_ORDER_ID].value, &w->b->arena);
 	if (!id.n || id.n > ID_MOST)
 		return;
+	if (w->e->order_elsewhere) {
+		note_elsewhere(w, id);
+		return;
+	}
 	r.order = find_order(w->v, w->e->shop, id);
-	if (!r.order && w->e->origin == EVENT_EMITTED)
-		return; /* a rule named an order that was not read: nothing is known of its row */
+	if (!r.order && !event_names_order(w->e, w->e->shop, id))
+		return; /* no key of the event: its row was not read */
 	if (!r.order)
 		r.order = make_order(w, id);
 	before = worth_of(r.order);

@@ -28,7 +28,9 @@ enum { FLOW_PAIRS_MOST = 50, FLOW_LOST_MOST = 3 };
 
 static struct who_card join_card(const struct store_identity *a)
 {
-	return (struct who_card){ a->customer, a->identity_version, a->weak };
+	return (struct who_card){
+		.customer = a->customer, .version = a->identity_version, .weak = a->weak
+	};
 }
 
 /* Can the card not be had in this round? */

@@ -163,13 +163,17 @@ static void lane_reidentify_event(struct flow *f, struct shop_event *e)
 {
 	for (unsigned k = 0; k < e->n_identity; k++)
 		who_forget(f->who, flow_base_of(e), &e->identity[k]);
+	e->status = EVENT_NEW;
+	e->seq = 0;
+	e->verdicts = (struct span){ 0 };
 	flow_place(f, e, FLOW_NOWHERE);
 	e->queue = NULL;
 	flow_identify_anew(f, e);
 }
 
-/* The card was merged or has lost an identity: all that waits for it is asked for again, in its order, also what is
- * not in the batch: else that could be judged first, or on a card that it is not about any more. */
+/* The card was merged or has lost an identity, or a key that an event claims is another's: all that waits for the
+ * card is asked for again, in its order, also what is not in the batch: else that could be judged first, or on a
+ * card that it is not about any more. */
 static void lane_reidentify_visit(struct flow *f, struct visit *v)
 {
 	struct flow_customer *c = v->flow;
@@ -205,6 +209,20 @@ static void lane_return_all(struct flow_lane *l)
 {
 	for (size_t i = 0; i < l->batch.n_visits; i++)
 		lane_return_visit(l->flow, l->batch.visits[i]);
+	lane_return_aside(l->flow, &l->batch);
+}
+
+/* Somebody was quicker with a key of this batch, perhaps with one that it claims. */
+static void lane_return_outrun(struct flow_lane *l)
+{
+	for (size_t i = 0; i < l->batch.n_visits; i++) {
+		struct visit *v = l->batch.visits[i];
+
+		if (v->n_claims > 0)
+			lane_reidentify_visit(l->flow, v);
+		else
+			lane_return_visit(l->flow, v);
+	}
 	lane_return_aside(l->flow, &l->batch);
 }
 
@@ -327,7 +345,10 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 			lane_part(b); /* who collides for ever does so alone */
 			l->again = 0;
 		}
-		lane_return_all(l);
+		if (end == STORE_AGAIN && l->step == LANE_SAVE)
+			lane_return_outrun(l);
+		else
+			lane_return_all(l);
 	}
 	lane_rest(l);
 }
@@ -381,19 +402,48 @@ static void lane_set_conflicts_aside(struct batch *b)
 		}
 }
 
-/* Identities that lead to this card already need no insert again. */
-static void lane_sift_identities(struct flow *f, struct batch *b)
+/* What the events of a visit claim is given to its card, once. */
+static void lane_claim(struct batch *b, struct visit *v)
 {
-	for (size_t i = 0; i < b->n_visits; i++) {
-		struct visit *v = b->visits[i];
-		size_t kept = 0;
+	for (size_t i = 0; i < v->n_events; i++) {
+		const struct shop_event *e = v->events[i];
 
-		for (size_t k = 0; k < v->n_identities; k++)
-			if (who_find(f->who, v->card->base, &v->identities[k]).customer !=
-				v->customer)
-				v->identities[kept++] = v->identities[k];
-		v->n_identities = kept;
+		if (e->claims == 0 || e->status != EVENT_ACCEPTED)
+			continue;
+		for (unsigned k = 0; k < e->n_identity; k++)
+			if (e->claims & 1u << k)
+				BATCH_PUSH(&b->arena, v->claims, v->n_claims, v->cap_claims) =
+					e->identity[k];
 	}
+}
+
+/* Identities that lead to this card already, or are claimed for it, need no insert again. */
+static void lane_sift_identities(struct flow *f, struct visit *v)
+{
+	size_t kept = 0;
+
+	for (size_t k = 0; k < v->n_identities; k++)
+		if (who_find(f->who, v->card->base, &v->identities[k]).customer != v->customer)
+			v->identities[kept++] = v->identities[k];
+	v->n_identities = kept;
+}
+
+static void lane_gather_keys(struct flow_lane *l)
+{
+	for (size_t i = 0; i < l->batch.n_visits; i++) {
+		lane_claim(&l->batch, l->batch.visits[i]);
+		lane_sift_identities(l->flow, l->batch.visits[i]);
+	}
+}
+
+/* Claimed keys are his now. */
+static void lane_learn_claims(struct flow *f, const struct visit *v)
+{
+	const struct who_card card = { .customer = v->customer,
+		.version = v->card->identity_version };
+
+	for (size_t i = 0; i < v->n_claims; i++)
+		who_learn(f->who, v->card->base, &v->claims[i], &card);
 }
 
 /* Runs the engine until it is done or needs answers. */
@@ -410,7 +460,7 @@ static void lane_judge(struct flow_lane *l)
 			f->store, l->number, &l->batch, queries, n, lane_on_fetched, l);
 		return;
 	case JUDGE_DONE:
-		lane_sift_identities(f, &l->batch);
+		lane_gather_keys(l);
 		lane_enter(l, LANE_SAVE);
 		return;
 	}
@@ -526,6 +576,7 @@ static unsigned lane_after_commit(struct flow_lane *l)
 			f->due_us = 0; /* there is more of it */
 		if (v->state != VISIT_READY)
 			continue;
+		lane_learn_claims(f, v);
 		for (size_t k = 0; k < v->n_messages; k++)
 			if (v->messages[k]->state == MESSAGE_READY)
 				channels |= 1u << v->messages[k]->channel;

@@ -80,7 +80,7 @@ struct who_card who_find(struct who *w, struct span base, const struct identity 
 {
 	struct span key = who_key_of(w, base, id);
 	const struct who_card *e = map_get(&w->young.map, key);
-	struct who_card found = { 0, -1, false };
+	struct who_card found = { .version = -1 };
 
 	if (e != NULL)
 		return *e;

@@ -16,6 +16,7 @@ void who_free(struct who *w);
 struct who_card {
 	int64_t customer, version;
 	bool weak;
+	bool promised; /* events on their way claim it for him; nothing of it is committed yet */
 };
 struct who_card who_find(struct who *w, struct span base, const struct identity *id);
 void who_learn(

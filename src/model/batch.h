@@ -9,7 +9,8 @@
  *
  * Who fills what:
  *   flow    kind, limit, leave, want_engines, types, visits with customer and events (BATCH_EVENTS), aside
- *   load    now_us, id_next, set_id; per visit: state, card, chains, orders, tasks, lasts, status of events;
+ *   load    now_us, id_next, set_id; per visit: state, card, chains, orders, tasks, lasts, status and
+ *           order_elsewhere of events;
  *           for BATCH_DUE also the visits themselves (customers with due chains, tasks or inbox rows)
  *   engine  seq and verdicts of events, everything marked new/changed/ended, the effect lists
  *   save    writes and commits
@@ -102,6 +103,9 @@ struct visit {
 	size_t n_faults, cap_faults;
 	struct identity *identities; /* to be attached to this card, if nobody has them */
 	size_t n_identities, cap_identities;
+	struct identity
+		*claims; /* the same, but when somebody else has one the batch must not be saved */
+	size_t n_claims, cap_claims;
 	int64_t *
 		withdraw; /* chains that were ended: what they wrote and nobody took is withdrawn */
 	size_t n_withdraw, cap_withdraw;

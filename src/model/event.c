@@ -1,6 +1,10 @@
 /* event.c: names and patterns of events. */
 #include "model/event.h"
 
+#include "model/shop.h"
+
+#include <string.h>
+
 const char *event_status_name(enum event_status s)
 {
 	switch (s) {
@@ -32,6 +36,21 @@ bool identity_kind_is_weak(enum identity_kind kind)
 	case IDENTITY_PHONE:
 	case IDENTITY_HIDDEN:
 	case IDENTITY_CUSTOMER: break;
+	}
+	return false;
+}
+
+bool event_names_order(const struct shop_event *e, const struct shop *shop, struct span order)
+{
+	size_t before = strlen(shop->id) + 1; /* "shop/" */
+
+	for (unsigned i = 0; i < e->n_identity; i++) {
+		struct span value = e->identity[i].value;
+
+		if (e->identity[i].kind == IDENTITY_ORDER && value.n == before + order.n &&
+			memcmp(value.p, shop->id, before - 1) == 0 &&
+			memcmp(value.p + before, order.p, order.n) == 0)
+			return true;
 	}
 	return false;
 }

@@ -68,6 +68,7 @@ struct shop_event {
 	struct span path;     /* JSON path of what was wrong; may be empty */
 	int64_t inbox;        /* its inbox row, or 0 */
 	int64_t customer;     /* 0 until identified */
+	bool order_elsewhere; /* said by the load: the order that it names is another customer's */
 	int64_t seq;          /* its number; rises per customer in the order of judging */
 	int depth;            /* how many emits deep it is */
 	int64_t cause_chain;  /* chain that emitted it, or 0 */
@@ -76,12 +77,16 @@ struct shop_event {
 	/* the flow's own: where it stands */
 	TAILQ_ENTRY(shop_event) link;
 	struct flow_customer *queue; /* the customer queue it stands in, or NULL */
-	int place;                   /* enum flow_place */
+	unsigned claims; /* bit per identity: its batch gives that key to its customer */
+	int place;       /* enum flow_place */
 	bool unsure; /* it was in a save whose outcome nobody knows: a duplicate may be itself */
 };
 TAILQ_HEAD(shop_event_list, shop_event);
 
 /* The text type pattern of rules: "order.placed" equals itself, "order.*" begins with "order.", "*" is all. */
 bool event_type_matches(struct span pattern, struct span type);
+
+/* Is this order one of the event's keys?  Then its row is read with the event's batch. */
+bool event_names_order(const struct shop_event *e, const struct shop *shop, struct span order);
 
 #endif

@@ -90,7 +90,7 @@ bool mem_fails(struct mem *m, int lane, enum mem_call call, store_done_fn *done,
 
 /* ---- identify ---- */
 
-static struct span mem_identity_key(
+struct span mem_identity_key(
 	struct buf *key, struct span base, enum identity_kind kind, struct span value)
 {
 	buf_clear(key);

@@ -89,6 +89,9 @@ bool mem_fails(struct mem *m, int lane, enum mem_call call, store_done_fn *done,
 /* Rows of the identity table. */
 struct mem_identity *mem_identity_add(
 	struct mem *m, struct span base, const struct identity *id, int64_t customer);
+/* The bytes that an identity is found by, in key. */
+struct span mem_identity_key(
+	struct buf *key, struct span base, enum identity_kind kind, struct span value);
 struct mem_identity *mem_identity_find(struct mem *m, struct span base, const struct identity *id);
 
 /* mem_load.c */

@@ -74,21 +74,25 @@ static void mem_load_chains(struct mem *m, struct batch *b, struct visit *v)
 	}
 }
 
-/* Is the order named by an event of the visit? */
-static bool mem_order_named(const struct visit *v, const struct order *o)
+/* Orders that events of the visit name: his own are read, those of others left alone. */
+static void mem_load_orders(struct mem *m, struct batch *b, struct visit *v)
 {
-	struct buf name = { 0 };
-	bool named = false;
+	for (size_t i = 0; i < m->t.n_orders; i++) {
+		const struct order *o = m->t.orders[i];
+		bool named = false;
 
-	buf_str(&name, o->shop->id);
-	buf_char(&name, '/');
-	buf_span(&name, o->id);
-	for (size_t i = 0; i < v->n_events && !named; i++)
-		for (unsigned k = 0; k < v->events[i]->n_identity && !named; k++)
-			named = v->events[i]->identity[k].kind == IDENTITY_ORDER &&
-				span_eq(v->events[i]->identity[k].value, buf_as_span(&name));
-	buf_free(&name);
-	return named;
+		for (size_t k = 0; k < v->n_events; k++) {
+			struct shop_event *e = v->events[k];
+
+			if (!event_names_order(e, o->shop, o->id))
+				continue;
+			named = true;
+			e->order_elsewhere |= o->customer != v->customer;
+		}
+		if (named && o->customer == v->customer)
+			BATCH_PUSH(&b->arena, v->orders, v->n_orders, v->cap_orders) =
+				mem_copy_order(&b->arena, o);
+	}
 }
 
 static int64_t mem_task_named(const struct shop_event *e)
@@ -131,6 +135,7 @@ static void mem_load_status(struct mem *m, struct visit *v)
 		const struct shop_event *known;
 
 		e->status = EVENT_NEW;
+		e->order_elsewhere = false;
 		if ((known = map_get(&m->event_by_key, mem_event_key(&key, e))) == NULL)
 			continue;
 		e->status = memcmp(known->hash, e->hash, sizeof e->hash) == 0 ? EVENT_DUPLICATE
@@ -178,10 +183,7 @@ static void mem_load_visit(struct mem *m, struct batch *b, struct visit *v)
 			BATCH_PUSH(&b->arena, b->types, b->n_types, b->cap_types) = type;
 	}
 	mem_load_chains(m, b, v);
-	for (size_t i = 0; i < m->t.n_orders; i++)
-		if (m->t.orders[i]->customer == v->customer && mem_order_named(v, m->t.orders[i]))
-			BATCH_PUSH(&b->arena, v->orders, v->n_orders, v->cap_orders) =
-				mem_copy_order(&b->arena, m->t.orders[i]);
+	mem_load_orders(m, b, v);
 	mem_load_tasks(m, b, v);
 	for (size_t i = 0; i < m->n_lasts; i++) {
 		struct rule_last *x;

@@ -24,6 +24,31 @@ static bool mem_save_collides(struct mem *m, const struct batch *b)
 	return hit;
 }
 
+/* Has another customer a key that is claimed?  Two claims of one batch collide as well. */
+static bool mem_claim_collides(struct mem *m, const struct batch *b)
+{
+	struct map claimed = { 0 };
+	struct buf key = { 0 };
+	bool hit = false;
+
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct visit *v = b->visits[i];
+
+		for (size_t k = 0; v->state == VISIT_READY && k < v->n_claims && !hit; k++) {
+			const struct identity *id = &v->claims[k];
+			const struct mem_identity *x = mem_identity_find(m, v->card->base, id);
+			const struct visit *other = map_put(&claimed,
+				mem_identity_key(&key, v->card->base, id->kind, id->value), v);
+
+			hit = (x != NULL && x->customer != v->customer) ||
+			      (other != NULL && other != v);
+		}
+	}
+	map_fini(&claimed);
+	buf_free(&key);
+	return hit;
+}
+
 static void mem_save_events(struct mem *m, const struct visit *v)
 {
 	struct buf key = { 0 };
@@ -72,18 +97,36 @@ static void mem_save_chain(struct mem *m, const struct chain *c)
 	}
 }
 
+static struct order *mem_order_find(struct mem *m, const struct order *o)
+{
+	for (size_t i = 0; i < m->t.n_orders; i++)
+		if (m->t.orders[i]->shop == o->shop && span_eq(m->t.orders[i]->id, o->id))
+			return m->t.orders[i];
+	return NULL;
+}
+
+/* A row that somebody else has made meanwhile. */
+static bool mem_order_collides(struct mem *m, const struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++) {
+		const struct visit *v = b->visits[i];
+
+		for (size_t k = 0; v->state == VISIT_READY && k < v->n_orders; k++)
+			if (v->orders[k]->is_new && mem_order_find(m, v->orders[k]) != NULL)
+				return true;
+	}
+	return false;
+}
+
 static void mem_save_orders(struct mem *m, const struct visit *v)
 {
 	for (size_t i = 0; i < v->n_orders; i++) {
 		const struct order *o = v->orders[i];
-		struct order *stored = NULL;
+		struct order *stored;
 
 		if (!o->is_new && !o->changed)
 			continue;
-		for (size_t k = 0; k < m->t.n_orders && stored == NULL; k++)
-			if (m->t.orders[k]->shop == o->shop && span_eq(m->t.orders[k]->id, o->id))
-				stored = m->t.orders[k];
-		if (stored != NULL)
+		if ((stored = mem_order_find(m, o)) != NULL)
 			*stored = *mem_copy_order(&m->arena, o);
 		else
 			MEM_PUSH(m, m->t.orders, m->t.n_orders, m->t.cap_orders) =
@@ -199,6 +242,9 @@ static void mem_save_rest(struct mem *m, const struct visit *v)
 				mem_text(a, v->faults[i]->rule);
 			m->switches_version++;
 		}
+	for (size_t i = 0; i < v->n_claims; i++)
+		if (mem_identity_find(m, v->card->base, &v->claims[i]) == NULL)
+			mem_identity_add(m, v->card->base, &v->claims[i], v->customer);
 	for (size_t i = 0; i < v->n_identities; i++)
 		if (mem_identity_find(m, v->card->base, &v->identities[i]) == NULL)
 			mem_identity_add(m, v->card->base, &v->identities[i], v->customer);
@@ -288,6 +334,12 @@ void mem_save(struct store *s, int lane, struct batch *b, store_done_fn *done, v
 	if (mem_save_collides(m, b)) {
 		mem_unlock(m, lane);
 		mem_answer(m, lane, STORE_AGAIN, "an event key was written meanwhile", done, arg);
+		return;
+	}
+	if (mem_claim_collides(m, b) || mem_order_collides(m, b)) {
+		mem_unlock(m, lane);
+		mem_answer(m, lane, STORE_AGAIN, "an identity or order belongs to another customer",
+			done, arg);
 		return;
 	}
 	mem_apply(m, b);

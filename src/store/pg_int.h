@@ -40,9 +40,10 @@ struct pg_lane {
 	/* load */
 	struct pg_key *keys;
 	size_t n_keys;
-	int64_t due_us;    /* BATCH_DUE: due until then */
-	size_t pick_limit; /* of each list */
-	bool follow;       /* BATCH_DUE: an inbox row names a card that was joined */
+	struct pg_key **order_keys; /* whose event asked for each order */
+	int64_t due_us;             /* BATCH_DUE: due until then */
+	size_t pick_limit;          /* of each list */
+	bool follow;                /* BATCH_DUE: an inbox row names a card that was joined */
 	bool wake_any; /* BATCH_DUE: inbox rows or tasks may wake any chain that awaits something */
 	/* others: where answers go */
 	struct query *queries;

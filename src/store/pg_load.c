@@ -130,11 +130,14 @@ static void load_on_orders(struct pg_lane *l, const struct db_rows *rows)
 	struct arena *a = l->reader.arena;
 
 	for (size_t i = 0; i < db_rows_count(rows); i++) {
-		/* an order of somebody else is not ours to read: his card is not locked */
-		struct visit *v = load_ready(l, db_rows_i64(rows, i, 0));
+		unsigned asked = 1 + (unsigned)pg_n_order_cols;
+		struct pg_key *k = l->order_keys[db_rows_i64(rows, i, asked) - 1];
+		struct visit *v = k->visit;
 		struct order *o;
 
-		if (v == NULL)
+		/* an order of somebody else is not ours to read: his card is not locked */
+		k->event->order_elsewhere |= db_rows_i64(rows, i, 0) != v->customer;
+		if (k->event->order_elsewhere || v->state != VISIT_READY)
 			continue;
 		o = arena_new(a, struct order);
 		o->customer = v->customer;
@@ -250,6 +253,7 @@ static void load_send_orders(struct pg_lane *l)
 {
 	const struct batch *b = l->batch;
 
+	l->order_keys = arena_array(l->reader.arena, struct pg_key *, l->n_keys);
 	bind_begin(&l->bind, SQL_ORDER_READ);
 	for (size_t i = 0; i < l->n_keys; i++) {
 		const struct shop_event *e = l->keys[i].event;
@@ -261,9 +265,11 @@ static void load_send_orders(struct pg_lane *l)
 			if (e->identity[k].kind != IDENTITY_ORDER ||
 				(slash = memchr(name.p, '/', name.n)) == NULL)
 				continue;
+			l->order_keys[bind_count(&l->bind)] = &l->keys[i];
 			bind_key(&l->bind, 0, (struct span){ name.p, (size_t)(slash - name.p) });
 			bind_key(&l->bind, 1,
 				(struct span){ slash + 1, name.n - (size_t)(slash + 1 - name.p) });
+			break;
 		}
 	}
 	if (b->n_visits > 0 && bind_count(&l->bind) > 0)
@@ -316,6 +322,7 @@ static void load_sort_keys(struct pg_lane *l)
 			struct shop_event *e = b->visits[i]->events[k];
 
 			e->status = EVENT_NEW;
+			e->order_elsewhere = false;
 			l->keys[l->n_keys] = (struct pg_key){
 				.event = e, .visit = b->visits[i], .order = l->n_keys
 			};

@@ -76,16 +76,32 @@ struct save_identity {
 	const struct visit *visit;
 };
 
-/* The order of flow_who.c, whose insert may wait for ours and ours for it. */
+/* The order of flow_who.c, whose insert may wait for ours and ours for it.  Orders and parcels, which are claimed,
+ * come after all other kinds, which are attached. */
 static int save_identity_cmp(const void *x, const void *y)
 {
 	const struct save_identity *a = x, *b = y;
-	int c = span_cmp(a->visit->card->base, b->visit->card->base);
+	int c = (int)a->identity->kind - (int)b->identity->kind;
 
-	/* the order of pg_identify: each may wait for the other's keys */
 	if (c == 0)
-		c = (int)a->identity->kind - (int)b->identity->kind;
+		c = span_cmp(a->visit->card->base, b->visit->card->base);
 	return c != 0 ? c : span_cmp(a->identity->value, b->identity->value);
+}
+
+/* Binds the keys, sorted, each once for a card. */
+static void save_bind_identities(struct bind *b, struct save_identity *v, size_t n)
+{
+	if (n > 1)
+		qsort(v, n, sizeof *v, save_identity_cmp);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && v[i].visit == v[i - 1].visit &&
+			save_identity_cmp(&v[i - 1], &v[i]) == 0)
+			continue;
+		bind_key(b, 0, v[i].visit->card->base);
+		bind_int(b, 1, (int)v[i].identity->kind);
+		bind_key(b, 2, v[i].identity->value);
+		bind_i64(b, 3, v[i].visit->customer);
+	}
 }
 
 static void save_identities(struct pg_lane *l, struct bind *b)
@@ -105,14 +121,25 @@ static void save_identities(struct pg_lane *l, struct bind *b)
 			if (x->identities[k].kind != IDENTITY_CUSTOMER)
 				v[n++] = (struct save_identity){ &x->identities[k], x };
 	}
-	if (n > 1)
-		qsort(v, n, sizeof *v, save_identity_cmp);
-	for (size_t i = 0; i < n; i++) {
-		bind_key(b, 0, v[i].visit->card->base);
-		bind_int(b, 1, (int)v[i].identity->kind);
-		bind_key(b, 2, v[i].identity->value);
-		bind_i64(b, 3, v[i].visit->customer);
-	}
+	save_bind_identities(b, v, n);
+}
+
+static void save_claims(struct pg_lane *l, struct bind *b)
+{
+	const struct batch *batch = l->batch;
+	struct save_identity *v;
+	size_t n = 0;
+
+	for (size_t i = 0; i < batch->n_visits; i++)
+		n += batch->visits[i]->n_claims;
+	v = arena_array(l->reader.arena, struct save_identity, n);
+	n = 0;
+	for (size_t i = 0; i < batch->n_visits; i++)
+		for (size_t k = 0; k < batch->visits[i]->n_claims; k++)
+			if (batch->visits[i]->state == VISIT_READY)
+				v[n++] = (struct save_identity){ &batch->visits[i]->claims[k],
+					batch->visits[i] };
+	save_bind_identities(b, v, n);
 }
 
 static int save_order_cmp(const void *x, const void *y)
@@ -528,6 +555,7 @@ static const struct save_step {
 } save_steps[] = {
 	{ SQL_EVENT_ADD, save_events, NULL },
 	{ SQL_IDENTITY_ADD, save_identities, NULL },
+	{ SQL_IDENTITY_CLAIM, save_claims, NULL },
 	{ SQL_ORDER_ADD, save_orders_new, NULL },
 	{ SQL_ORDER_CHANGE, NULL, save_orders_changed },
 	{ SQL_ORDER_STATUS_ADD, NULL, save_order_statuses },

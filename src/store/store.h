@@ -10,8 +10,9 @@
  *
  *   STORE_OK       it is done (save: committed)
  *   STORE_REFUSED  an error of data or statement; nothing of the transaction happened; err and sqlstate say why
- *   STORE_AGAIN    40P01, 40001, lock timeout, or a key that another engine wrote meanwhile: nothing happened,
- *                  the same batch may be tried again at once
+ *   STORE_AGAIN    40P01, 40001, lock timeout, or a key that another engine wrote meanwhile (an event's, or one
+ *                  that a visit claims for its card): nothing happened, the same batch may be tried again at
+ *                  once; what is claimed must be asked for before
  *   STORE_LOST     the connection died: the outcome is unknown; the same batch again on a new connection is
  *                  harmless, the keys decide.  The lane reconnects by itself (backoff); `usable` tells.
  *
@@ -62,7 +63,7 @@ struct store;
 struct store_ops {
 	const char *name;
 	/* Resolves identities and makes cards for those with `make` that nobody knows: in its own transaction,
-	 * committed before done.  Sorted by (base, kind, value) by the caller.  Any lane without transaction. */
+	 * committed before done.  Sorted by (kind, base, value) by the caller.  Any lane without transaction. */
 	void (*identify)(struct store *, int lane, struct store_identity *v, size_t n,
 		struct arena *a, store_done_fn *done, void *arg);
 	/* Begins, locks the cards of the visits (or picks due customers), reads all that batch.h says. */

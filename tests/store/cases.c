@@ -562,6 +562,107 @@ static void test_identities_are_attached(void **state)
 	assert_int_not_equal(v[0].customer, who); /* somebody has it since the first case */
 }
 
+/* A claim is the card's after the save; of what another card has, nothing of the batch is saved. */
+static void test_claims_are_won_or_stop_the_batch(void **state)
+{
+	int64_t one = cases_customer(d, "claim1@save"), two = cases_customer(d, "claim2@save");
+	struct identity keys[] = { { IDENTITY_ORDER, SPAN("cases/claimed") },
+		{ IDENTITY_PARCEL, SPAN("cases/T-claimed") },
+		{ IDENTITY_ORDER, SPAN("cases/claimed") } };
+	struct store_identity v[] = {
+		{ .base = SPAN("base"), .kind = IDENTITY_ORDER, .value = SPAN("cases/claimed") },
+		{ .base = SPAN("base"), .kind = IDENTITY_PARCEL, .value = SPAN("cases/T-claimed") },
+	};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) { /* one who has it may claim it again */
+		struct batch *b = load_one(one);
+
+		b->visits[0]->claims = keys;
+		b->visits[0]->n_claims = 3;
+		save(0, b);
+		cases_batch_free(b);
+		assert_int_equal(identify(0, v, 2), STORE_OK);
+		assert_int_equal(v[0].customer, one);
+		assert_int_equal(v[1].customer, one);
+	}
+	struct batch *b = load_one(two);
+
+	cases_event(b, b->visits[0], "claiming", "x", 1);
+	b->visits[0]->claims = keys;
+	b->visits[0]->n_claims = 1;
+	assert_int_equal(cases_save(d, 0, b), STORE_AGAIN);
+	cases_batch_free(b);
+	assert_int_equal(identify(0, v, 2), STORE_OK);
+	assert_int_equal(v[0].customer, one);
+	b = cases_batch(BATCH_EVENTS);
+	cases_visit(b, two);
+	cases_event(b, b->visits[0], "claiming", "x", 1);
+	load(0, b);
+	assert_int_equal(b->visits[0]->events[0]->status, EVENT_NEW); /* it was not saved */
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
+/* An order that nobody has named before. */
+static void add_order(struct batch *b, struct visit *v, const char *id)
+{
+	struct order *o = arena_new(&b->arena, struct order);
+
+	*o = (struct order){ .shop = &cases_shops[0],
+		.id = span_of(id),
+		.customer = v->customer,
+		.placed_us = TIME_NONE,
+		.delivery_us = TIME_NONE,
+		.delivery_until_us = TIME_NONE,
+		.updated_us = TIME_NONE,
+		.products = SPAN("[]"),
+		.stamps = SPAN("{}"),
+		.is_new = true };
+	BATCH_PUSH(&b->arena, v->orders, v->n_orders, v->cap_orders) = o;
+}
+
+/* An order's row is made once; an event that names one of somebody else is told so by the load. */
+static void test_an_order_has_one_customer(void **state)
+{
+	int64_t one = cases_customer(d, "owner1@save"), two = cases_customer(d, "owner2@save");
+	struct batch *a = load_one(one), *b = cases_batch(BATCH_EVENTS);
+	struct identity key = { IDENTITY_ORDER, SPAN("north/owned") };
+
+	(void)state;
+	cases_visit(b, two);
+	for (int i = 0; i < 2; i++) { /* then again, knowing better */
+		struct shop_event *e = cases_event(b, b->visits[0], "owning", "x", 1);
+
+		e->identity[e->n_identity++] = key;
+		load(1, b);
+		assert_int_equal(e->order_elsewhere, i);
+		if (i == 1)
+			break;
+		add_order(a, a->visits[0], "owned");
+		add_order(b, b->visits[0], "owned");
+		save(0, a);
+		assert_int_equal(cases_save(d, 1, b), STORE_AGAIN);
+		cases_batch_free(b);
+		b = cases_batch(BATCH_EVENTS);
+		cases_visit(b, two);
+	}
+	assert_int_equal(b->visits[0]->n_orders, 0);
+	cases_abandon(d, 1);
+	cases_batch_free(b);
+	cases_batch_free(a);
+	b = cases_batch(BATCH_EVENTS);
+	cases_visit(b, one);
+	struct shop_event *e = cases_event(b, b->visits[0], "owning-2", "x", 1);
+
+	e->identity[e->n_identity++] = key;
+	load(0, b);
+	assert_false(e->order_elsewhere);
+	assert_int_equal(b->visits[0]->n_orders, 1);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
 /*** joining cards ***/
 
 static void test_identify_tells_weak_cards(void **state)
@@ -1440,6 +1541,8 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_abandoned_and_left_leave_nothing),
 		cmocka_unit_test(test_a_key_written_meanwhile_means_again),
 		cmocka_unit_test(test_identities_are_attached),
+		cmocka_unit_test(test_claims_are_won_or_stop_the_batch),
+		cmocka_unit_test(test_an_order_has_one_customer),
 		cmocka_unit_test(test_identify_tells_weak_cards),
 		cmocka_unit_test(test_identify_gives_keys_to_cards),
 		cmocka_unit_test(test_a_joined_card_loses_everything),

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "engine/card.h"
+#include "engine/field.h"
 #include "model/shop.h"
 
 #include <setjmp.h>
@@ -59,6 +60,7 @@ static bool happen_at(
 {
 	struct shop_event *e = arena_new(&k->b.arena, struct shop_event);
 	struct json_fault fault;
+	struct span order;
 
 	assert_true(json_check_all(span_of(data), &fault));
 	e->shop = &shop;
@@ -74,6 +76,10 @@ static bool happen_at(
 		e->identity[0].value = span_of(identity + 2);
 		e->n_identity = 1;
 	}
+	if (json_get(e->data, SPAN("order_id"), &order) &&
+		(order = field_text(order, &k->b.arena)).n && order.n <= 128)
+		e->identity[e->n_identity++] = (struct identity){ IDENTITY_ORDER,
+			span_of(arena_printf(&k->b.arena, "%s/%.*s", shop.id, SPAN_ARG(order))) };
 	k->last = e;
 	return card_apply(&k->b, k->v, e, &k->follow);
 }
@@ -270,6 +276,29 @@ static void order_placed(void **state)
 	is_text(k->follow.events[1]->data, "{\"order_id\":\"4711\",\"sku\":\"b\"}");
 	assert_true(card_apply(&k->b, k->v, k->follow.events[0], &k->follow));
 	assert_int_equal(k->follow.n, 2);
+}
+
+/* An order of somebody else: a note for whoever looks, nothing else. */
+static void order_of_another(void **state)
+{
+	struct bench *k = *state;
+	struct customer *c = k->v->card;
+	struct shop_event e;
+
+	happen(k, "page.viewed", "{}");
+	e = *k->last;
+	e.type = SPAN("order.placed");
+	e.data = SPAN("{\"order_id\":\"9\",\"total\":10,\"products\":[{}]}");
+	e.order_elsewhere = true;
+	k->follow.n = 0;
+	assert_true(card_apply(&k->b, k->v, &e, &k->follow));
+	assert_int_equal(k->v->n_orders, 0);
+	assert_int_equal(k->v->n_identities, 0);
+	assert_int_equal(k->follow.n, 0);
+	assert_int_equal(c->orders_count, 0);
+	assert_int_equal(k->v->n_notes, 1);
+	is_text(k->v->notes[0]->text, "order.placed names order 9, which belongs to another "
+				      "customer; the order was left as it is");
 }
 
 /* The same order again corrects and never counts twice. */
@@ -755,6 +784,7 @@ int main(void)
 		CASE(seen),
 		CASE(cart),
 		CASE(order_placed),
+		CASE(order_of_another),
 		CASE(order_placed_again),
 		CASE(order_named_first_by_others),
 		CASE(statuses),

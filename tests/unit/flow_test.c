@@ -938,6 +938,138 @@ static void test_orders_and_browsers_find_their_customer(void **state)
 	assert_int_equal(q.events[0].customer, p.events[1].customer);
 }
 
+/* ---- orders of customers whom the cache knows ---- */
+
+static int64_t owner_of(enum identity_kind kind, const char *value)
+{
+	for (size_t i = 0; i < mem_tables(store)->n_identities; i++)
+		if (mem_tables(store)->identities[i]->kind == kind &&
+			span_is(mem_tables(store)->identities[i]->value, value))
+			return mem_tables(store)->identities[i]->customer;
+	return 0;
+}
+
+/* Another engine meets the key and makes a card for it, or gives it to this one. */
+static int64_t elsewhere(enum identity_kind kind, const char *value, int64_t attach)
+{
+	struct arena a = { 0 };
+	struct store_identity v = { .base = SPAN("shop"),
+		.kind = kind,
+		.value = span_of(value),
+		.make = true,
+		.attach = attach };
+
+	store->ops->identify(store, 2, &v, 1, &a, set_done, NULL);
+	mem_turn(store);
+	arena_fini(&a);
+	return v.customer;
+}
+
+/* Posts an event of this customer that names this order. */
+static void post_order(struct post *p, const char *id, const char *customer, const char *order)
+{
+	post_also(post_as(p, id, IDENTITY_ID, customer), IDENTITY_ORDER, order);
+}
+
+/* It is claimed by the batch; whoever names only the order comes behind it. */
+static void test_a_new_order_needs_no_question(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	mem_fail_next(store, MEM_IDENTIFY, STORE_REFUSED, false);
+	post_order(&p, "2", "anna", "shop/9");
+	post_as(&p, "3", IDENTITY_ORDER, "shop/9");
+	post_order(&p, "4", "anna", "shop/9");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(owner_of(IDENTITY_ORDER, "shop/9"), anna);
+	assert_true(p.events[0].seq < p.events[1].seq && p.events[1].seq < p.events[2].seq);
+	all_events_are_of(anna);
+	assert_int_equal(post_one("5", IDENTITY_ORDER, "shop/9"), anna);
+}
+
+static void test_an_order_that_came_without_its_customer_is_joined(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		order = elsewhere(IDENTITY_ORDER, "shop/9", 0);
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_order(&p, "2", "anna", "shop/9");
+	post_as(&p, "3", IDENTITY_ID, "anna");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(card_of(order)->merged_into, anna);
+	assert_int_equal(owner_of(IDENTITY_ORDER, "shop/9"), anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+	assert_int_equal(mem_tables(store)->n_events, 3);
+}
+
+/* The event is his who is named by the stronger key, the order's key stays the other's. */
+static void test_an_order_of_another_customer_stays_his(void **state)
+{
+	int64_t boris = post_one("1", IDENTITY_ID, "boris"),
+		anna = post_one("2", IDENTITY_ID, "anna");
+	struct post p = { .done = 0 }, q = { .done = 0 };
+
+	(void)state;
+	elsewhere(IDENTITY_ORDER, "shop/9", boris);
+	post_order(&p, "3", "anna", "shop/9");
+	post_order(&p, "4", "boris", "shop/9");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].customer, anna);
+	assert_int_equal(p.events[1].customer, boris);
+	assert_int_equal(owner_of(IDENTITY_ORDER, "shop/9"), boris);
+	post_order(&q, "5", "anna", "shop/9"); /* known by now */
+	post_send(&q);
+	pump();
+	assert_int_equal(q.events[0].customer, anna);
+	assert_int_equal(mem_tables(store)->n_events, 5);
+	assert_int_equal(mem_tables(store)->n_customers, 2);
+}
+
+/* Two customers with one new order, in one request: its key is the first one's or the other's, never both. */
+static void test_an_order_is_promised_once(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		boris = post_one("2", IDENTITY_ID, "boris");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_order(&p, "3", "anna", "shop/9");
+	post_order(&p, "4", "boris", "shop/9");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].customer, anna);
+	assert_int_equal(p.events[1].customer, boris);
+	assert_true(owner_of(IDENTITY_ORDER, "shop/9") == anna ||
+		    owner_of(IDENTITY_ORDER, "shop/9") == boris);
+	assert_int_equal(mem_tables(store)->n_events, 4);
+}
+
+/* What was promised by an event that came to nothing is claimed by the next. */
+static void test_a_promise_that_came_to_nothing_is_claimed_again(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_order(&p, "bad", "anna", "shop/9");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.events[0].status, EVENT_QUARANTINED);
+	assert_int_equal(owner_of(IDENTITY_ORDER, "shop/9"), 0);
+	assert_int_equal(post_one("3", IDENTITY_ORDER, "shop/9"), anna);
+	assert_int_equal(owner_of(IDENTITY_ORDER, "shop/9"), anna);
+}
+
 static void test_two_known_people_stay_two(void **state)
 {
 	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
@@ -1257,6 +1389,11 @@ int main(void)
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
 		FLOW_TEST(test_a_browser_that_becomes_known_is_taken_over),
 		FLOW_TEST(test_orders_and_browsers_find_their_customer),
+		FLOW_TEST(test_a_new_order_needs_no_question),
+		FLOW_TEST(test_an_order_that_came_without_its_customer_is_joined),
+		FLOW_TEST(test_an_order_of_another_customer_stays_his),
+		FLOW_TEST(test_an_order_is_promised_once),
+		FLOW_TEST(test_a_promise_that_came_to_nothing_is_claimed_again),
 		FLOW_TEST(test_two_known_people_stay_two),
 		FLOW_TEST(test_customer_merged_joins_two_known_people),
 		FLOW_TEST(test_a_conflict_joins_nothing),

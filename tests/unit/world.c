@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "effects.h"
+#include "engine/field.h"
 
 #include <assert.h>
 #include <setjmp.h>
@@ -172,6 +173,18 @@ void world_close(struct world *w)
 
 /*** a batch ***/
 
+/* Admission's key of an order that the event names. */
+static void world_name_order(struct world *w, struct shop_event *e)
+{
+	struct span order;
+
+	if (!json_get(e->data, SPAN("order_id"), &order) ||
+		!(order = field_text(order, &w->arena)).n)
+		return;
+	e->identity[e->n_identity++] = (struct identity){ IDENTITY_ORDER,
+		span_of(arena_printf(&w->arena, "%s/%.*s", w->shop.id, SPAN_ARG(order))) };
+}
+
 struct shop_event *world_post(struct world *w, int customer, const char *type, const char *data)
 {
 	struct shop_event *e = arena_new(&w->arena, struct shop_event);
@@ -188,6 +201,7 @@ struct shop_event *world_post(struct world *w, int customer, const char *type, c
 	e->time_us = e->received_us = w->now_us;
 	e->claimed_us = TIME_NONE;
 	e->customer = customer + 1;
+	world_name_order(w, e);
 	w->pending[w->n_pending++] = e;
 	return e;
 }
