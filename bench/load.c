@@ -6,8 +6,8 @@
  *   load --port N --token T --mode seed [--customers N]   one viewed product of each customer, then ends
  *   load --port N --mode mqtt [--seconds S]        publishes at QoS 1, at most 2,000 unacknowledged
  *
- * Events: orders (30 %), carts (40 %) and viewed products (30 %) of about 500 bytes over N customers.  A batch of 1 is
- * a single event.  Prints one line of key=value: events, seconds, rate, answers that were not 200, p50, p99 and the
+ * Events: orders (30 %), carts (40 %) and viewed products (30 %) of about 500 bytes over N customers; by their `lot`
+ * bench/rules decides who starts a chain and gets a message.  A batch of 1 is a single event.  Prints one line of key=value: events, seconds, rate, answers that were not 200, p50, p99 and the
  * longest time of a request in milliseconds.  Ends by itself; talks to 127.0.0.1 only.
  */
 #include <arpa/inet.h>
@@ -86,28 +86,42 @@ static size_t load_event(char *p, size_t room)
 	unsigned customer = (unsigned)(load_random() % (unsigned)opt.customers);
 	unsigned total = (unsigned)(load_random() % 50000), kind = (unsigned)(load_random() % 10);
 	uint64_t id = next_id++;
-	char about[64] = "";
-	const char *type = "product.viewed";
+	unsigned lot = (unsigned)(load_random() % 100), thing = total % 997;
+	int n;
 
 	if (seeding) {
 		customer = (unsigned)(id % (unsigned)opt.customers);
 		kind = 9;
+		lot = 99;
 	}
-	if (kind < 3) {
-		type = "order.placed";
-		snprintf(about, sizeof about, "\"order_id\":\"%x-%llu\",", run_id,
-			(unsigned long long)id);
-	} else if (kind < 7) {
-		type = "cart.updated";
-	}
-	return (size_t)snprintf(p, room,
+	n = snprintf(p, room,
 		"{\"id\":\"%x-%llu\",\"source\":\"bench\",\"type\":\"%s\",\"time\":\"%s\",\"data\":{"
-		"\"customer\":{\"id\":\"c%u\"},%s\"total\":%u.%02u,\"currency\":\"EUR\","
-		"\"products\":[{\"product_id\":\"p%u\",\"sku\":\"SKU-%u\",\"name\":\"Kettle, 1.7 l, steel\",\"category\":"
-		"\"kitchen\",\"price\":%u.5,\"quantity\":2}],\"shipping\":{\"country\":\"DE\",\"city\":\"Berlin\","
-		"\"street\":\"Unter den Linden 77\",\"zip\":\"10117\"},\"note\":\"Please leave it with the neighbours\"}}",
-		run_id, (unsigned long long)id, type, now_text, customer, about, total / 100,
-		total % 100, total % 997, total % 997, total % 300);
+		"\"customer\":{\"id\":\"c%u\"},\"lot\":%u,",
+		run_id, (unsigned long long)id,
+		kind < 3   ? "order.placed"
+		: kind < 7 ? "cart.updated"
+			   : "product.viewed",
+		now_text, customer, lot);
+	if (kind < 7) {
+		n += snprintf(p + n, room - (size_t)n,
+			"\"%s\":\"%x-%llu\",\"total\":%u.%02u,\"currency\":\"EUR\",\"products\":["
+			"{\"product_id\":\"p%u\",\"sku\":\"SKU-%u\",\"name\":\"Kettle, 1.7 l, steel\","
+			"\"category\":\"kitchen\",\"price\":%u.5,\"quantity\":2}],%s\"note\":\"Please leave "
+			"it with the neighbours if nobody opens the door, they are at home in the evening; "
+			"call before you come\"}}",
+			kind < 3 ? "order_id" : "cart_id", run_id, (unsigned long long)id,
+			total / 100, total % 100, thing, thing, total % 300,
+			kind < 3 ? "\"payment\":\"card\"," : "");
+	} else {
+		n += snprintf(p + n, room - (size_t)n,
+			"\"product_id\":\"p%u\",\"sku\":\"SKU-%u\",\"name\":\"Kettle, 1.7 l, steel\","
+			"\"category\":\"kitchen\",\"brand\":\"Boiling & Sons\",\"price\":%u.5,"
+			"\"currency\":\"EUR\",\"url\":\"https://shop.example/kitchen/kettles/p%u\","
+			"\"image_url\":\"https://cdn.shop.example/images/products/kettles/p%u-600x600.jpg\","
+			"\"referrer\":\"https://shop.example/kitchen/kettles?page=2\"}}",
+			thing, thing, total % 300, thing, thing);
+	}
+	return (size_t)n;
 }
 
 /* Appends one request to the connection's output. */
