@@ -2,3 +2,10 @@
 EXTRA_DIST += tests/fault/README.md tests/fault/run
 EXTRA_DIST += tests/fault/fuzz
 EXTRA_DIST += tests/fault/table.py tests/fault/abuse
+# sim: the deterministic simulator
+check_PROGRAMS += tests/fault/sim_run
+tests_fault_sim_run_SOURCES = tests/fault/sim.c tests/fault/sim_int.h tests/fault/sim_world.c \
+	tests/fault/sim_store.c tests/fault/sim_copy.c tests/fault/sim_daemon.c \
+	tests/fault/sim_client.c tests/fault/sim_courier.c tests/fault/sim_judge.c \
+	tests/fault/sim_model.c tests/fault/sim_model.h
+EXTRA_DIST += tests/fault/sim tests/fault/sim_rules
