@@ -47,12 +47,13 @@ static struct span act_result(struct eval *e, const char *members, int64_t id)
 }
 
 /* The id of a recorded step. */
-static int64_t act_recorded_id(struct span result)
+static int64_t act_recorded_id(lua_State *L, struct eval *e, struct span result)
 {
 	struct span value;
 	int64_t id = 0;
 
-	return json_get(result, SPAN("id"), &value) && json_integer(value, &id) ? id : 0;
+	eval_need(L, e, json_get(result, SPAN("id"), &value) && json_integer(value, &id));
+	return id;
 }
 
 static int64_t act_now(const struct eval *e)
@@ -274,7 +275,7 @@ static int l_act_email(lua_State *L)
 	args_open(L, 1, "email", keys);
 	name = args_need_text(L, e, 1, "email", "template");
 	if (eval_step(L, e, "email", name, &result)) {
-		what_push_handle(L, WHAT_MESSAGE, act_recorded_id(result));
+		what_push_handle(L, WHAT_MESSAGE, act_recorded_id(L, e, result));
 		return 1;
 	}
 	reason = args_text(L, e, 1, "reason");
@@ -423,7 +424,7 @@ static int l_act_task(lua_State *L)
 	args_open(L, 1, "task", keys);
 	title = args_need_text(L, e, 1, "task", "title");
 	if (eval_step(L, e, "task", title, &result)) {
-		what_push_handle(L, WHAT_TASK, act_recorded_id(result));
+		what_push_handle(L, WHAT_TASK, act_recorded_id(L, e, result));
 		return 1;
 	}
 	eval_effect(L, e);

@@ -257,8 +257,7 @@ static int l_ask_count(lua_State *L)
 
 	ask_read(L, &q, "count", false);
 	if (eval_step(L, e, "count", q.name, &result)) {
-		if (!json_integer(result, &n))
-			return luaL_error(L, "the history of the chain is damaged");
+		eval_need(L, e, json_integer(result, &n));
 	} else {
 		n = ask_count(L, &q);
 		ask_record_int(L, e, "count", q.name, n);
@@ -330,6 +329,7 @@ static int l_ask_events(lua_State *L)
 		result = ask_join(e, list.copies, list.n);
 		eval_record(L, e, "events", q.name, result);
 	}
+	eval_need(L, e, json_kind(result) == JSON_ARRAY);
 	lua_newtable(L);
 	json_iter_init(&it, result);
 	for (lua_Integer i = 1; json_next(&it, NULL, &copy); i++) {
@@ -453,6 +453,7 @@ static int l_ask_orders(lua_State *L)
 		result = ask_orders_json(L, e);
 		eval_record(L, e, "orders", (struct span){ NULL, 0 }, result);
 	}
+	eval_need(L, e, json_kind(result) == JSON_ARRAY);
 	lua_newtable(L);
 	json_iter_init(&it, result);
 	for (lua_Integer i = 1; json_next(&it, NULL, &row); i++) {
@@ -493,6 +494,7 @@ static int l_ask_happened(lua_State *L)
 	lua_settop(L, 1);
 	ask_read(L, &q, "happened", true);
 	if (eval_step(L, e, "happened", q.name, &result)) {
+		eval_need(L, e, json_kind(result) == JSON_TRUE || json_kind(result) == JSON_FALSE);
 		lua_pushboolean(L, json_kind(result) == JSON_TRUE);
 		return 1;
 	}
@@ -554,8 +556,10 @@ static int l_ask_bought(lua_State *L)
 	int64_t last_us = TIME_NONE;
 
 	if (eval_step(L, e, "bought", (struct span){ NULL, 0 }, &result)) {
-		if (!json_integer(result, &last_us))
+		if (json_is_null(result))
 			last_us = TIME_NONE;
+		else
+			eval_need(L, e, json_integer(result, &last_us));
 	} else {
 		last_us = ask_bought(L, e, product);
 		if (last_us == TIME_NONE)
@@ -645,6 +649,7 @@ static int l_ask_split(lua_State *L)
 	lua_settop(L, 1);
 	luajson_push_keys(L, 1);
 	if (eval_step(L, e, "split", (struct span){ NULL, 0 }, &result)) {
+		eval_need(L, e, json_kind(result) == JSON_STRING);
 		name = json_text(result, eval_arena(e));
 	} else {
 		name = ask_split(L, e);
@@ -664,8 +669,8 @@ static int ask_moment(lua_State *L, struct eval *e, const char *call, int64_t at
 
 	if (!eval_step(L, e, call, (struct span){ NULL, 0 }, &result))
 		ask_record_int(L, e, call, (struct span){ NULL, 0 }, at_us);
-	else if (!json_integer(result, &at_us))
-		return luaL_error(L, "the history of the chain is damaged");
+	else
+		eval_need(L, e, json_integer(result, &at_us));
 	bind_time_push(L, at_us);
 	return 1;
 }

@@ -45,8 +45,7 @@ static bool moment_is_recorded(lua_State *L, struct eval *e, const char *call)
 
 	if (!eval_step(L, e, call, (struct span){ NULL, 0 }, &result))
 		return false;
-	if (!json_integer(result, &at_us))
-		luaL_error(L, "the history of the chain is damaged");
+	eval_need(L, e, json_integer(result, &at_us));
 	bind_time_push(L, at_us);
 	return true;
 }

@@ -227,6 +227,14 @@ bool eval_step(
 	return false;
 }
 
+void eval_need(lua_State *L, struct eval *e, bool is_whole)
+{
+	if (is_whole)
+		return;
+	e->stop = EVAL_DISAGREES;
+	luaL_error(L, "the history of the chain is damaged at step %d", (int)e->replay.count);
+}
+
 void eval_record(
 	lua_State *L, struct eval *e, const char *call, struct span name, struct span result)
 {

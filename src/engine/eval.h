@@ -83,6 +83,8 @@ bool eval_step(
 	lua_State *L, struct eval *e, const char *call, struct span name, struct span *ret_result);
 void eval_record(
 	lua_State *L, struct eval *e, const char *call, struct span name, struct span result);
+/* What a recorded step answered must be what such a step answers: raises when it is not, and the chain is stuck. */
+void eval_need(lua_State *L, struct eval *e, bool is_whole);
 /* Counts one effect; raises beyond the limit. */
 void eval_effect(lua_State *L, struct eval *e);
 /* After a step that changed the card, recorded or not. */

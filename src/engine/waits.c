@@ -210,7 +210,7 @@ bool waits_read(struct span json, struct arena *a, struct wait_plan *ret, struct
 	struct wait_plan w = { .until_us = TIME_NONE };
 	struct span value;
 
-	if (json_get(json, SPAN("at"), &value) && !json_integer(value, &w.at_us))
+	if (!json_get(json, SPAN("at"), &value) || !json_integer(value, &w.at_us))
 		return err_set(err, "the wait in the history is damaged");
 	if (json_get(json, SPAN("until"), &value) && !json_integer(value, &w.until_us))
 		return err_set(err, "the wait in the history is damaged");

@@ -114,7 +114,9 @@ static bool wake_run(struct desk *d, struct frame *f, struct chain *c, const str
 	eval_init(&e, d, f, rule, c->shop, event);
 	e.chain = c;
 	e.answer = answer;
-	if (replay_open(&e.replay, a, c->history, &e.err)) {
+	if (!event->type.n || json_kind(event->data) != JSON_OBJECT) {
+		err_set(&e.err, "the event that it was started by is damaged");
+	} else if (replay_open(&e.replay, a, c->history, &e.err)) {
 		if (c->history.n)
 			replay_answer(&e.replay, answer.p ? answer : SPAN("null"));
 		end = eval_run(&e, rule->run_ref);

@@ -1,6 +1,5 @@
 # tests/fault: the fault suites (tests/fault/README.md); the C programs that they run stand here
 EXTRA_DIST += tests/fault/README.md tests/fault/run
-EXTRA_DIST += tests/fault/fuzz
 EXTRA_DIST += tests/fault/table.py tests/fault/abuse
 # sim: the deterministic simulator
 check_PROGRAMS += tests/fault/sim_run
@@ -9,3 +8,4 @@ tests_fault_sim_run_SOURCES = tests/fault/sim.c tests/fault/sim_int.h tests/faul
 	tests/fault/sim_client.c tests/fault/sim_courier.c tests/fault/sim_judge.c \
 	tests/fault/sim_model.c tests/fault/sim_model.h
 EXTRA_DIST += tests/fault/sim tests/fault/sim_rules
+EXTRA_DIST += tests/fault/fuzz tests/fault/replay

@@ -165,3 +165,10 @@ tests_unit_lint_test_SOURCES = tests/unit/lint_test.c
 TESTS += tests/unit/lint_test
 endif
 EXTRA_DIST += tests/lint
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/histories_test
+tests_unit_histories_test_SOURCES = tests/unit/histories_test.c tests/unit/world.c tests/unit/world.h \
+	tests/unit/effects.c tests/unit/effects.h
+TESTS += tests/unit/histories_test
+endif
+EXTRA_DIST += tests/histories

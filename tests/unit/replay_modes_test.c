@@ -4,6 +4,11 @@
  * The rules that we ship, and those of tests/rules that were made for it, run their own tests straight through,
  * with the engine replaced after every batch, and with every event in a batch of its own.  All must pass, and
  * what they leave in the store must be the same, byte for byte; so must two runs of the same mode.
+ *
+ * No two runs have the same hash seed in their Lua states: Lua makes it from the time (and from addresses), and the
+ * time that it asks here is ours.  A plain Lua walks a table in another order then, which is shown first.
+ * $REPLAY_SEED is the first of them.  With $REPLAY_TRACE set, what the shipped and the made rules left goes to that file (tests/fault/replay compares
+ * processes).
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,6 +27,10 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <time.h>
 
 enum { MODES_SHOWN = 5, MODES_LINE = 700 };
 
@@ -72,6 +81,19 @@ static const struct staff_manager modes_manager[] = {
 };
 static const struct staff modes_staff = { modes_manager, 2, modes_group, 2 };
 
+/* Lua's time, and how often it was asked for it: once per state. */
+static time_t modes_seed = 1000000;
+static unsigned modes_seeded;
+
+/* Stands before the one of libc, for liblua too. */
+__attribute__((visibility("default"))) time_t time(time_t *ret)
+{
+	modes_seeded++;
+	if (ret)
+		*ret = modes_seed;
+	return modes_seed;
+}
+
 static void modes_report(void *arg, struct span file, const char *name, const char *why)
 {
 	(void)arg;
@@ -92,12 +114,15 @@ static void modes_run(const struct rule_set *set, const struct rule_file *files,
 	struct rule_test_sum sum = { 0, 0 };
 	struct err err = { 0 };
 
+	modes_seed += 7919;
+	modes_seeded = 0;
 	if (!rule_test_run(&env, set, files, n, &sum, &err))
 		fail_msg("%s", err.text);
 	printf("%s: %zu passed, %zu failed, %zu bytes left behind\n", rig_mode_name(mode),
 		sum.passed, sum.failed, trace->n);
 	assert_int_equal(sum.failed, 0);
 	assert_true(sum.passed > 0);
+	assert_true(modes_seeded >= sum.passed);
 }
 
 /* The line that begins at p, without its end. */
@@ -158,6 +183,16 @@ static bool modes_same(
 	return shown == 0;
 }
 
+/* For whoever compares processes. */
+static void modes_write(const struct buf *trace)
+{
+	const char *path = getenv("REPLAY_TRACE");
+	FILE *f = path ? fopen(path, "a") : NULL;
+
+	if (path && (!f || fwrite(trace->p, 1, trace->n, f) != trace->n || fclose(f) != 0))
+		fail_msg("could not write %s", path);
+}
+
 /* Straight through is the measure; each mode twice. */
 static void modes_compare(const char *rules, const char *templates)
 {
@@ -188,9 +223,40 @@ static void modes_compare(const char *rules, const char *templates)
 		if (i != 0)
 			buf_free(&trace);
 	}
+	modes_write(&first);
 	buf_free(&first);
 	arena_fini(&a);
 	assert_true(same);
+}
+
+/* The keys of a table in the order of a plain Lua's pairs. */
+static void modes_plain_pairs(struct buf *ret)
+{
+	lua_State *L = luaL_newstate();
+
+	assert_non_null(L);
+	luaL_openlibs(L);
+	if (luaL_dostring(L, "local t, s = {}, '' for i = 1, 40 do t['key' .. i] = i end "
+			     "for k in pairs(t) do s = s .. k .. ' ' end return s"))
+		fail_msg("%s", lua_tostring(L, -1));
+	buf_str(ret, lua_tostring(L, -1));
+	lua_close(L);
+}
+
+/* Without this, two runs that agree would say nothing. */
+static void test_seeds_differ(void **state)
+{
+	struct buf once = { 0 }, twice = { 0 };
+
+	(void)state;
+	modes_seeded = 0;
+	modes_plain_pairs(&once);
+	modes_seed += 7919;
+	modes_plain_pairs(&twice);
+	assert_true(modes_seeded >= 2);
+	assert_false(span_eq(buf_as_span(&once), buf_as_span(&twice)));
+	buf_free(&once);
+	buf_free(&twice);
 }
 
 static void test_shipped_rules(void **state)
@@ -208,10 +274,15 @@ static void test_made_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_seeds_differ),
 		cmocka_unit_test(test_shipped_rules),
 		cmocka_unit_test(test_made_rules),
 	};
 
+	const char *seed = getenv("REPLAY_SEED");
+
+	if (seed)
+		modes_seed = (time_t)strtoll(seed, NULL, 10);
 	log_open("replay_modes_test", LOG_LOGFMT, LOG_LVL_WARNING);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,8 +56,10 @@ static struct span world_bundle(
 
 static void world_make_set(struct world *w, const struct world_file *files, size_t n)
 {
-	static const char *const names[] = { "cart-reminder", "cart-reminder", "question" };
-	static const char *const langs[] = { "en", "de", "en" };
+	static const char *const names[] = { "cart-reminder", "cart-reminder", "question",
+		"delivery-question" };
+	static const char *const langs[] = { "en", "de", "en", "en" };
+	const size_t n_names = sizeof names / sizeof *names;
 
 	memset(&w->set, 0, sizeof w->set);
 	w->set.id = 1;
@@ -74,9 +76,9 @@ static void world_make_set(struct world *w, const struct world_file *files, size
 		hash_sha256_hex(&t->bundle, 1, t->hash);
 		w->texts[w->n_texts++] = t;
 	}
-	w->set.n_templates = 3;
-	w->set.templates = arena_array(&w->arena, struct template_text, 3);
-	for (size_t i = 0; i < 3; i++) {
+	w->set.n_templates = n_names;
+	w->set.templates = arena_array(&w->arena, struct template_text, n_names);
+	for (size_t i = 0; i < n_names; i++) {
 		struct span lang = span_of(langs[i]);
 
 		w->set.templates[i].name = span_of(names[i]);
