@@ -65,6 +65,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def is_alive(pid):
+    """A process that has ended and that nobody has asked after yet is not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def until(what, seconds=10.0, step=0.02):
     """Waits until what() is true and returns it."""
     end = time.monotonic() + seconds
@@ -140,7 +149,7 @@ class Client:
 
 class Daemon:
     """rules, templates: text by file name.  sections: {"mail": {"host": ...}} over the defaults.
-    beside: another one, whose database it shares, as on another host."""
+    beside: another one, whose database and failpoints it shares, as on another host."""
 
     count = 0
 
@@ -149,10 +158,11 @@ class Daemon:
         Daemon.count += 1
         self.pg, self.dir = pg, tmp_path / f"daemon{Daemon.count}"
         self.dir.mkdir()
+        self.beside = beside
         self.database = beside.database if beside else f"d{os.getpid()}_{Daemon.count}"
         self.port = free_port()
         self.conf, self.log_path = self.dir / "nudged.conf", self.dir / "log"
-        self.failpoint = self.dir / "failpoint"
+        self.failpoint = beside.failpoint if beside else self.dir / "failpoint"
         self.process = None
         self.clients = threading.local()
         for name in ("rules", "templates", "state"):
@@ -242,7 +252,7 @@ class Daemon:
         children = self.children().values()
         self.process.kill()
         self.process.wait(10)
-        until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
+        until(lambda: not any(map(is_alive, children)), step=0.005)
 
     def stop(self, seconds=30):
         """SIGTERM; the exit status."""
@@ -337,7 +347,7 @@ class Daemon:
             for pid in self.children().values():
                 os.kill(pid, signal.SIGCONT)
             self.kill()
-        if self.pg.running:
+        if self.pg.running and not self.beside:
             self.pg.psql(f"drop database if exists {self.database} with (force)", database="postgres")
         log = self.log()
         assert "Sanitizer" not in log and "runtime error" not in log, log[-5000:]
