@@ -141,14 +141,14 @@
 
 #define PICK_CHAIN(limit)                                                                          \
 	[SQL_PICK_CHAIN_##limit] = { "pick_chain_" #limit, "n",                                    \
-		"select c.id, h.wake_at from chain h join customer c on c.id = h.customer "        \
+		"select c.id, h.id from chain h join customer c on c.id = h.customer "             \
 		"where " CHAIN_LIVE_DUE " and h.wake_at <= now() and h.level <= $1 "               \
 		"and c.merged_into = 0 "                                                           \
 		"order by h.wake_at limit " #limit " for no key update of c skip locked",          \
 		SQL_LANE, false }
 #define PICK_TASK(limit)                                                                           \
 	[SQL_PICK_TASK_##limit] = { "pick_task_" #limit, "",                                       \
-		"select c.id, k.deadline from task k join customer c on c.id = k.customer "        \
+		"select c.id, k.id from task k join customer c on c.id = k.customer "              \
 		"where " TASK_LIVE_DUE " and " NO_COPY                                             \
 		" and k.deadline <= now() and c.merged_into = 0 "                                  \
 		"order by k.deadline limit " #limit " for no key update of c skip locked",         \
@@ -157,13 +157,17 @@
  * the order: due rows first, one customer each, no further than the limit. */
 #define PICK_INBOX(limit)                                                                          \
 	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "",                                     \
-		"select c.id, p.due, p.merged <> 0 from (select i.due, i.customer, "               \
+		"select c.id, p.id, p.merged <> 0 from (select i.id, i.due, i.customer, "          \
 		"(select t.merged_into from customer t where t.id = i.customer) as merged "        \
 		"from inbox i where i.due <= now() order by i.due offset 0) p "                    \
 		"cross join lateral (select x.id from customer x where x.id = "                    \
 		"case p.merged when 0 then p.customer else living_card(p.merged) end "             \
 		"and x.merged_into = 0 for no key update skip locked) c limit " #limit,            \
 		SQL_LANE, false }
+
+#define ASIDE_LOCK(table)                                                                          \
+	"select k.id from " table " x join customer k on k.id = x.customer where x.id = $1 "       \
+	"for no key update of k skip locked"
 
 const struct sql sql_table[SQL_COUNT] = {
 	/*** transactions ***/
@@ -250,7 +254,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"and e.received > now() - interval '31 days' and e.received < now() + interval '1 day') "
 		"from inbox i where i.customer = any($1) and i.due <= $2 order by i.id limit 500",
 		SQL_LANE, false },
-	[SQL_TASK_READ] = { "task_read", "ItI",
+	/* $4: also those that due rows of the inbox are about */
+	[SQL_TASK_READ] = { "task_read", "ItIb",
 		"select " TASK_COLUMNS ", coalesce(t.deadline <= $2 and not t.overdue "
 		"and t.state in ('open', 'taken') and " NO_COPY
 		", false) from task t where t.customer = any($1) "
@@ -258,7 +263,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		"or t.id = any($3) or t.id in "
 		"(select case when i.data ->> 'task_id' ~ '^[0-9]{1,18}$' "
 		"then (i.data ->> 'task_id')::bigint end from inbox i "
-		"where i.customer = any($1) and i.due <= $2)) order by t.id",
+		"where $4 and i.customer = any($1) and i.due <= $2)) order by t.id",
 		SQL_LANE, true },
 	[SQL_CURRENT] = { "current", "",
 		"select set_id, switches_version, clock_timestamp(), nextval('batch_no') from current",
@@ -627,6 +632,28 @@ const struct sql sql_table[SQL_COUNT] = {
 		"'Its starts and chains are held until nudgectl rules resume.', 100, clock_timestamp(), true, 'open' "
 		"from r left join c on true left join h on true) "
 		"update current set switches_version = switches_version + 1",
+		SQL_LANE, false },
+	/* What can not be done is passed over ($1, because of $2); its card is locked, not waited for. */
+	[SQL_ASIDE_CHAIN] = { "aside_chain", "is",
+		"with c as (" ASIDE_LOCK(
+			"chain") ") update chain set state = 'stuck', wake_at = null, "
+				 "reason = $2 where id = $1 and customer in (select id from c) returning id",
+		SQL_LANE, false },
+	[SQL_ASIDE_TASK] = { "aside_task", "is",
+		"with c as (" ASIDE_LOCK(
+			"task") ") update task set overdue = true where id = $1 "
+				"and $2 is not null and customer in (select id from c) returning id",
+		SQL_LANE, false },
+	/* $3: what it says can not be read */
+	[SQL_ASIDE_INBOX] = { "aside_inbox", "isb",
+		"with c as (" ASIDE_LOCK(
+			"inbox") "), d as (delete from inbox where id = $1 "
+				 "and customer in (select id from c) returning id, store, at, "
+				 "case when $3 then null else type end as type, "
+				 "case when $3 then ''::bytea else convert_to(data::text, 'UTF8') end as data) "
+				 "insert into quarantine (store, source, id, type, received, reason, data, content) "
+				 "select store, '', 'inbox:' || id, type, at, $2, data, "
+				 "md5(id::text || encode(data, 'hex'))::uuid from d returning n",
 		SQL_LANE, false },
 	/* the number of the card that took it over, where a courier does not know of that yet */
 	[SQL_INBOX_ADD] = { "inbox_add", "ISSJT",

@@ -131,6 +131,17 @@ struct flow_customer *flow_customer_get(struct flow *f, int64_t id, int64_t vers
 	return c;
 }
 
+void flow_suspect(struct flow *f, struct flow_customer *c)
+{
+	f->n_suspects += ++c->losses == LANE_LOST_TWICE;
+}
+
+void flow_forgive(struct flow *f, struct flow_customer *c)
+{
+	f->n_suspects -= c->losses >= LANE_LOST_TWICE;
+	c->losses = c->lost = 0;
+}
+
 void flow_customer_review(struct flow *f, struct flow_customer *c)
 {
 	bool wanted = c->n_events > 0 && !c->in_batch;
@@ -142,6 +153,7 @@ void flow_customer_review(struct flow *f, struct flow_customer *c)
 	}
 	c->listed = wanted;
 	if (!wanted && !c->in_batch) {
+		flow_forgive(f, c);
 		map_del(&f->customers, MAP_KEY(c->id));
 		free(c);
 	}
@@ -291,9 +303,19 @@ static bool flow_due_wanted(struct flow *f, int64_t boot_us)
 	return true;
 }
 
+/* Has no lane but this one anything to do? */
+static bool flow_others_rest(const struct flow *f, const struct flow_lane *l)
+{
+	for (int i = 0; i < f->n_lanes; i++)
+		if (&f->lanes[i] != l && f->lanes[i].step != LANE_IDLE)
+			return false;
+	return true;
+}
+
 /* Gives an idle lane the most urgent work; false: there is none. */
 static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 {
+	struct flow_customer *suspect;
 	bool due;
 
 	if (f->judge == NULL || f->want_set) {
@@ -314,8 +336,20 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 		lane_read_switches(f, l);
 		return true;
 	}
+	if (f->solo != NULL)
+		return false;
+	if (f->n_suspects > 0 && (suspect = flow_next_suspect(f, boot_us)) != NULL) {
+		if (!flow_others_rest(f, l))
+			return false;
+		lane_form_solo(f, l, suspect);
+		return true;
+	}
 	if (!f->asking && boot_us >= f->ask_not_before_us && flow_ask(f, l))
 		return true;
+	if (f->aside_now.id != 0 && !f->due_busy && boot_us >= f->due_us) {
+		lane_set_due_aside(l);
+		return true;
+	}
 	due = flow_due_wanted(f, boot_us);
 	if (due && (f->due_turn || (TAILQ_EMPTY(&f->ready) && TAILQ_EMPTY(&f->aside)))) {
 		f->due_turn = false;

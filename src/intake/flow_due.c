@@ -2,18 +2,20 @@
  * flow_due.c: how far due work is behind, and what to do about due work that can not be done.
  *
  * A due batch that fails stands in the database as before and is picked again, the oldest first: one row that can
- * not be saved would keep everything behind it from ever being done.  So after a failure that is the work's own
- * due work is taken one thing at a time for a while (a chain, a deadline, an inbox row), and the thing that fails
- * alone is set aside by its kind:
+ * not be read or saved would keep everything behind it from ever being done.  So after a failure that is the work's
+ * own due work is taken one thing at a time for a while, from one list after the other, and the thing that fails
+ * alone is passed over by its kind:
  *
- *	chain      struck; the second strike makes it stuck (engine/wake)
+ *	chain      struck when it can not be saved, the second strike makes it stuck (engine/wake); else stuck at once
  *	inbox row  quarantined, like an event from outside
  *	deadline   marked as passed; no rule hears of it
  *
- * A connection that is lost while a question is open may be the question's own doing (a statement that takes too
- * long ends it), and what collides without end does so with a key that is there already: after LANE_LOST_MOST such
- * failures in a row the thing is the culprit, too.  A chain becomes stuck then, because the strike would have to be
- * written over the connection that is gone.
+ * A refusal is the thing's own doing.  A lost connection may be: a question that takes too long, a row that the
+ * database dies of.  Or the database is away, or dies of something else.  So two losses in a row are taken for an
+ * outage that ends by itself; and a thing is the culprit when it was lost LANE_LOST_MOST times, each time after
+ * something else had been committed in between: a database that does nothing for anybody blames nobody.  A question
+ * is blamed without that, since its connection was well until it was asked.  Setting aside is a transaction of its
+ * own (store.set_aside) that reads as little of the thing as it can, because that may be what can not be done.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -22,6 +24,7 @@
 enum {
 	DUE_RETRY_US = 100000,         /* after a failure */
 	DUE_COUNT_US = 2000000,        /* between two counts of the engines */
+	DUE_LOST_TWICE = 2,            /* batches lost in a row: it may be the work's doing */
 	DUE_LONG_OVERDUE_US = 10000000 /* later than this is catching up, at a bounded rate */
 };
 
@@ -55,62 +58,35 @@ static void due_isolate(struct batch *b)
 	}
 }
 
-/* The thing of an isolated batch: its number, and where it stands. */
-static struct flow_thing due_thing(const struct batch *b)
+/* The thing of an isolated batch; before it was loaded: what it was picked for. */
+static struct flow_thing due_thing(const struct flow_lane *l)
 {
+	const struct batch *b = &l->batch;
 	const struct visit *v = b->n_visits == 1 ? b->visits[0] : NULL;
-	struct flow_thing none = { .kind = THING_NONE };
+	struct flow_thing none = { .id = 0 };
 
 	if (v == NULL)
 		return none;
+	if (l->step == LANE_LOAD)
+		return (struct flow_thing){ l->flow->due_list, v->picked, v->customer };
 	if (v->n_events > 0 && v->events[0]->inbox != 0)
-		return (struct flow_thing){ THING_INBOX, v->events[0]->inbox };
+		return (struct flow_thing){ DUE_INBOX, v->events[0]->inbox, v->customer };
 	for (size_t i = 0; i < v->n_tasks; i++)
 		if (v->tasks[i]->due)
-			return (struct flow_thing){ THING_TASK, v->tasks[i]->id };
+			return (struct flow_thing){ DUE_TASK, v->tasks[i]->id, v->customer };
 	for (size_t i = 0; i < v->n_chains; i++)
 		if (v->chains[i]->due)
-			return (struct flow_thing){ THING_CHAIN, v->chains[i]->id };
+			return (struct flow_thing){ DUE_CHAIN, v->chains[i]->id, v->customer };
 	return none;
 }
 
-static bool thing_is(struct flow_thing a, struct flow_thing b)
+/* Goes on with the next list; when all had nothing, nothing is wrong any more. */
+static void due_next_list(struct flow *f, bool had_nothing)
 {
-	return a.kind == b.kind && a.id == b.id;
-}
-
-/* The thing that failed alone is passed over by this batch, in a way that ends it. */
-static void due_set_aside(struct flow_lane *l)
-{
-	struct batch *b = &l->batch;
-	struct visit *v = b->visits[0];
-
-	switch (l->flow->culprit.kind) {
-	case THING_NONE: break;
-	case THING_INBOX:
-		v->events[0]->status = EVENT_QUARANTINED;
-		v->events[0]->reason = "the database refused it; the daemon's log has the reason";
-		BATCH_PUSH(&b->arena, b->aside, b->n_aside, b->cap_aside) = v->events[0];
-		break;
-	case THING_TASK:
-		for (size_t i = 0; i < v->n_tasks; i++)
-			if (v->tasks[i]->due) {
-				v->tasks[i]->due = false;
-				v->tasks[i]->overdue = v->tasks[i]->changed = true;
-			}
-		break;
-	case THING_CHAIN:
-		for (size_t i = 0; i < v->n_chains; i++)
-			if (v->chains[i]->due) {
-				v->chains[i]->due = false;
-				v->chains[i]->state = CHAIN_STUCK;
-				v->chains[i]->wake_us = TIME_NONE;
-				v->chains[i]->reason = SPAN("set aside: what it asks takes the "
-							    "database too long");
-				v->chains[i]->change = CHAIN_CHANGED;
-			}
-		break;
-	}
+	f->due_list = f->due_list == DUE_INBOX ? DUE_CHAIN : f->due_list + 1;
+	f->due_empty = had_nothing ? f->due_empty + 1 : 0;
+	if (f->due_empty > DUE_INBOX)
+		f->due_alone = 0;
 }
 
 void lane_single_out_due(struct flow_lane *l)
@@ -120,22 +96,15 @@ void lane_single_out_due(struct flow_lane *l)
 
 	if (b->kind != BATCH_DUE || f->due_alone == 0)
 		return;
-	if (b->n_visits == 0) { /* nothing is due any more, so nothing is wrong any more */
-		f->due_alone = 0;
-		return;
-	}
-	due_isolate(b);
-	f->is_set_aside = f->culprit.kind != THING_NONE && thing_is(f->culprit, due_thing(b));
-	if (f->is_set_aside)
-		due_set_aside(l);
+	due_next_list(f, b->n_visits == 0);
+	b->more_due = true; /* in other lists */
+	if (b->n_visits > 0)
+		due_isolate(b);
 }
 
 void flow_due_saved(struct flow *f)
 {
-	if (f->is_set_aside)
-		f->culprit.kind = THING_NONE;
-	f->is_set_aside = false;
-	f->due_lost = 0;
+	f->due_failed = 0;
 	if (f->due_alone > 0)
 		f->due_alone--;
 }
@@ -149,6 +118,8 @@ void lane_hold_left(struct batch *b)
 			v->chains[k]->due &= !(b->leave & 1u << DUE_CHAIN);
 		for (size_t k = 0; k < v->n_tasks; k++)
 			v->tasks[k]->due &= !(b->leave & 1u << DUE_TASK);
+		if (b->leave & 1u << DUE_INBOX)
+			v->n_events = 0;
 	}
 }
 
@@ -186,42 +157,97 @@ static bool due_strike(struct flow_lane *l, int64_t id)
 	return false;
 }
 
-static const char *thing_name(enum flow_thing_kind k)
+static const char *thing_name(enum due_kind k)
 {
 	switch (k) {
-	case THING_NONE: return "due work";
-	case THING_INBOX: return "inbox row";
-	case THING_TASK: return "the deadline of task";
-	case THING_CHAIN: return "chain";
+	case DUE_CHAIN: return "chain";
+	case DUE_TASK: return "the deadline of task";
+	case DUE_INBOX: return "inbox row";
 	}
 	return "?";
 }
 
-/* The work itself is at fault: taken one thing at a time until it is found.  True: a strike is on its way. */
-static bool due_blame(struct flow_lane *l, bool lost, const struct err *err)
+static void lane_on_aside(void *arg, enum store_end end, const struct err *err)
+{
+	struct flow_lane *l = arg;
+	struct flow *f = l->flow;
+	struct store_aside *x = &f->aside_now;
+
+	f->due_busy = false;
+	f->due_us = end == STORE_OK ? 0 : flow_boot_us(f) + DUE_RETRY_US;
+	if (end == STORE_OK) {
+		log_notice(&l->lc, "set aside: %s %lld", thing_name(x->kind), (long long)x->id);
+		x->id = 0;
+	} else if (end != STORE_AGAIN && x->kind == DUE_INBOX && !x->blind) {
+		x->blind = true; /* what it says may be what can not be read */
+	} else {
+		if (end != STORE_AGAIN)
+			log_damped(LOG_LVL_ERROR, &l->lc, "could not set %s %lld aside: %s",
+				thing_name(x->kind), (long long)x->id, err ? err->text : "");
+		x->id = 0; /* when it fails again */
+	}
+	lane_enter(l, LANE_IDLE);
+	f->host.turn(f->host.arg);
+}
+
+void lane_set_due_aside(struct flow_lane *l)
 {
 	struct flow *f = l->flow;
-	struct flow_thing thing = due_thing(&l->batch);
 
-	if (f->due_alone == 0 || thing.kind == THING_NONE) {
-		if (!lost)
-			log_damped(LOG_LVL_WARNING, &l->lc,
-				"due work was refused, trying it one by one: %s", err->text);
-		if (f->due_alone == 0) /* as much as one batch may have picked */
-			f->due_alone = 3 * (unsigned)f->limits.due;
+	f->due_busy = true;
+	lane_enter(l, LANE_ASIDE);
+	f->store->ops->set_aside(f->store, l->number, &f->aside_now, lane_on_aside, l);
+}
+
+/* One more loss of this thing: was it lost so often that it is to blame? */
+static bool due_is_lost(struct flow_lane *l, struct flow_thing thing, bool asked)
+{
+	struct flow *f = l->flow;
+	struct flow_suspicion *s = &f->suspicion[thing.kind];
+
+	if (s->thing.id != thing.id) {
+		if (l->batch.skip != 0) /* one after the other */
+			return false;
+		*s = (struct flow_suspicion){ .thing = thing };
+	}
+	if (asked || s->times == 0 || s->batches != f->stats.batches)
+		s->times++;
+	s->batches = f->stats.batches;
+	s->skip = true;
+	return s->times >= LANE_LOST_MOST;
+}
+
+/* The work itself is at fault: taken one thing at a time until it is found.  True: a strike is on its way. */
+static bool due_blame(struct flow_lane *l, bool lost, bool asked, const struct err *err)
+{
+	struct flow *f = l->flow;
+	struct flow_thing thing = due_thing(l);
+
+	if (f->due_alone == 0) {
+		log_damped(LOG_LVL_WARNING, &l->lc, "due work was %s, trying it one by one: %s",
+			lost ? "lost" : "refused", err ? err->text : "");
+		f->due_alone =
+			3 * (unsigned)f->limits.due; /* as much as one batch may have picked */
+		f->due_empty = 0;
 		return false;
 	}
-	if (lost) {
-		f->due_lost = thing_is(f->lost_on, thing) ? f->due_lost + 1 : 1;
-		f->lost_on = thing;
-		if (f->due_lost < LANE_LOST_MOST)
-			return false;
-	}
-	log_error(&l->lc, "could not %s %s %lld: %s", lost ? "judge" : "save",
-		thing_name(thing.kind), (long long)thing.id, err->text);
-	if (thing.kind == THING_CHAIN && !lost)
+	if (l->step == LANE_LOAD) /* the others' turn; loaded ones have moved on */
+		due_next_list(f, false);
+	if (thing.id == 0 || (lost && !due_is_lost(l, thing, asked)))
+		return false;
+	log_error(&l->lc, "could not %s %s %lld: %s",
+		l->step == LANE_LOAD   ? "read"
+		: l->step == LANE_SAVE ? "save"
+				       : "judge",
+		thing_name(thing.kind), (long long)thing.id, err ? err->text : "");
+	if (thing.kind == DUE_CHAIN && !lost && l->step == LANE_SAVE)
 		return due_strike(l, thing.id);
-	f->culprit = thing;
+	f->suspicion[thing.kind] = (struct flow_suspicion){ .times = 0 };
+	f->aside_now = (struct store_aside){ .kind = thing.kind,
+		.id = thing.id,
+		.reason = lost ? SPAN("set aside: the connection to the database was lost over it "
+				      "again and again")
+			       : SPAN("the database refused it; the daemon's log has the reason") };
 	return false;
 }
 
@@ -231,12 +257,21 @@ bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *
 
 	f->due_us = flow_boot_us(f) + (end == STORE_AGAIN ? 1000 : DUE_RETRY_US);
 	f->stats.retries += end == STORE_REFUSED;
-	if (end == STORE_AGAIN && ++l->again > LANE_AGAIN_MOST) {
+	switch (end) {
+	case STORE_OK: break;
+	case STORE_REFUSED: return due_blame(l, false, false, err);
+	case STORE_AGAIN:
+		if (++l->again <= LANE_AGAIN_MOST)
+			break;
 		l->again = 0;
-		return due_blame(l, true, err);
+		return due_blame(l, true, true, err);
+	case STORE_LOST:
+		if (l->step == LANE_FETCH)
+			return due_blame(l, true, true, err);
+		if (f->due_alone > 0 || ++f->due_failed >= DUE_LOST_TWICE)
+			return due_blame(l, true, false, err);
+		break;
 	}
-	if (end == STORE_REFUSED || (end == STORE_LOST && l->step == LANE_FETCH))
-		return due_blame(l, end == STORE_LOST, err);
 	return false;
 }
 

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 
 enum {
-	FORM_PATIENCE_US = 50000
-}; /* busy for longer: a batch of his own that may wait for the lock */
+	FORM_PATIENCE_US =
+		50000,   /* busy for longer: a batch of his own that may wait for the lock */
+	FORM_BESIDE = 10 /* looked at to find one beside him whose work was lost */
+};
 
 void lane_reset(struct flow_lane *l, enum batch_kind kind)
 {
@@ -131,8 +133,8 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 			c->busy_since_us != 0 && boot_us - c->busy_since_us >= FORM_PATIENCE_US;
 
 		next = TAILQ_NEXT(c, link);
-		if (c->not_before_us > boot_us || (f->n_lanes > 1 && waits != spare) ||
-			(c->alone && n > 0))
+		if (c->not_before_us > boot_us || c->losses >= LANE_LOST_TWICE ||
+			(f->n_lanes > 1 && waits != spare) || (c->alone && n > 0))
 			continue;
 		alone = c->alone || waits;
 		n += lane_take_customer(f, l, c, f->limits.batch - n, &keys, &key);
@@ -160,6 +162,43 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	return true;
 }
 
+struct flow_customer *flow_next_suspect(struct flow *f, int64_t boot_us)
+{
+	struct flow_customer *c;
+
+	TAILQ_FOREACH (c, &f->ready, link)
+		if (c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us)
+			return c;
+	return NULL;
+}
+
+void lane_form_solo(struct flow *f, struct flow_lane *l, struct flow_customer *c)
+{
+	struct map keys = { 0 };
+	struct buf key = { 0 };
+
+	lane_reset(l, BATCH_EVENTS);
+	lane_take_customer(f, l, c, 1, &keys, &key);
+	map_fini(&keys);
+	buf_free(&key);
+	f->solo = l;
+	lane_enter(l, LANE_LOAD);
+}
+
+/* One thing from one list, but not what was lost the last time: others may stand behind it. */
+static void lane_single_list(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+	struct flow_suspicion *s = &f->suspicion[f->due_list];
+
+	l->batch.leave |= ~(1u << f->due_list) & FLOW_LISTS;
+	if (!s->skip)
+		return;
+	s->skip = false;
+	l->batch.skip = s->thing.customer;
+	l->batch.limit = FORM_BESIDE;
+}
+
 void lane_form_due(struct flow *f, struct flow_lane *l)
 {
 	lane_reset(l, BATCH_DUE);
@@ -171,6 +210,8 @@ void lane_form_due(struct flow *f, struct flow_lane *l)
 	else if (f->behind && f->catch_up_tokens < (double)l->batch.limit)
 		l->batch.limit = (size_t)f->catch_up_tokens;
 	f->poked = false;
+	if (f->due_alone > 0)
+		lane_single_list(l);
 	l->batch.want_engines = l->started_us >= f->count_engines_us;
 	f->due_busy = true;
 	lane_enter(l, LANE_LOAD);

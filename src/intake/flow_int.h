@@ -25,17 +25,20 @@ enum flow_place {
 };
 
 /* What pauses while clocks disagree. */
-enum { FLOW_TIMERS = 1 << DUE_CHAIN | 1 << DUE_TASK };
+enum { FLOW_TIMERS = 1 << DUE_CHAIN | 1 << DUE_TASK, FLOW_LISTS = FLOW_TIMERS | 1 << DUE_INBOX };
 
 struct flow_customer {
 	int64_t id, version;
 	struct shop_event_list events; /* FLOW_QUEUED, in order */
 	size_t n_events;
-	bool in_batch;         /* one batch at a time */
-	bool listed;           /* in flow.ready */
-	bool alone;            /* his batch was refused: the next one holds nobody else */
-	bool single;           /* ... and one event only */
-	unsigned lost;         /* connections lost over that event */
+	bool in_batch; /* one batch at a time */
+	bool listed;   /* in flow.ready */
+	bool alone;    /* his batch was refused: the next one holds nobody else */
+	bool single;   /* ... and one event only */
+	unsigned
+		losses; /* his batches lost in a row: two, and he goes while all other lanes rest */
+	unsigned lost;  /* connections lost over that event */
+	uint64_t lost_batches; /* stats.batches at the last loss */
 	int64_t busy_since_us; /* somebody else holds his card since; 0: no */
 	int64_t not_before_us; /* boot clock */
 	TAILQ_ENTRY(flow_customer) link;
@@ -55,7 +58,8 @@ enum lane_step {
 	LANE_ABANDON,
 	LANE_SET,
 	LANE_SWITCHES,
-	LANE_STRIKE
+	LANE_STRIKE,
+	LANE_ASIDE
 };
 
 /* A card that is to take over another because of an event. */
@@ -67,10 +71,18 @@ struct flow_pair {
 };
 
 /* One thing that is due. */
-enum flow_thing_kind { THING_NONE, THING_INBOX, THING_TASK, THING_CHAIN };
 struct flow_thing {
-	enum flow_thing_kind kind;
-	int64_t id;
+	enum due_kind kind;
+	int64_t id; /* 0: none */
+	int64_t customer;
+};
+
+/* The thing of a list that was lost last. */
+struct flow_suspicion {
+	struct flow_thing thing;
+	unsigned times;   /* ... so often, while others got through */
+	uint64_t batches; /* stats.batches at that time */
+	bool skip;        /* the next look is for others */
 };
 
 struct flow_lane {
@@ -104,6 +116,7 @@ struct flow_lane {
 enum {
 	FLOW_LANES_MOST = 16,
 	LANE_AGAIN_MOST = 20, /* collisions before a customer pauses */
+	LANE_LOST_TWICE = 2,  /* batches lost in a row: one of their events may be the cause */
 	LANE_LOST_MOST = 5    /* connections lost over one thing: it is the culprit */
 };
 
@@ -131,6 +144,8 @@ struct flow {
 	struct map pending_keys;   /* identities of events in FLOW_UNKNOWN or FLOW_ASKED -> count */
 	struct map customers;      /* id -> struct flow_customer */
 	struct flow_customer_list ready;
+	size_t n_suspects;      /* customers with so many losses */
+	struct flow_lane *solo; /* has one of them: nobody else begins anything */
 	int64_t pause_us; /* boot clock: when the first paused customer is tried again; 0: none */
 	TAILQ_HEAD(, event_ticket) tickets; /* not settled, oldest first */
 	size_t queued, queued_bytes;
@@ -143,13 +158,13 @@ struct flow {
 	bool due_turn;  /* due work has the next lane: events had the last one */
 	unsigned
 		due_alone; /* so many due batches hold one thing each: one before could not be saved */
-	struct flow_thing
-		culprit;   /* the thing that can not be saved: set aside by the next batch */
-	bool is_set_aside; /* ... by the batch that is under way */
-	struct flow_thing lost_on; /* the connection was lost over it */
-	unsigned due_lost;         /* ... so often */
-	size_t engines;            /* of the whole fleet, as counted last: they share catch_up */
-	int64_t count_engines_us;  /* boot clock: count them again then */
+	enum due_kind due_list; /* ... from this list, one list after the other */
+	unsigned due_empty;     /* lists that had nothing, in a row */
+	unsigned due_failed;    /* due batches lost in a row, before that */
+	struct flow_suspicion suspicion[DUE_INBOX + 1];
+	struct store_aside aside_now; /* the culprit: to be set aside; id 0: none */
+	size_t engines;               /* of the whole fleet, as counted last: they share catch_up */
+	int64_t count_engines_us;     /* boot clock: count them again then */
 	double catch_up_tokens;
 	int64_t catch_up_at_us;
 	bool behind; /* the last due batch held chains that were overdue for long */
@@ -169,6 +184,9 @@ void flow_customer_review(struct flow *f, struct flow_customer *c);
 /* Behind the others of his customer, or at the head (in reverse order of calls). */
 void flow_enqueue(
 	struct flow *f, struct shop_event *e, int64_t customer, int64_t version, bool at_head);
+/* His batch was lost once more, or got through. */
+void flow_suspect(struct flow *f, struct flow_customer *c);
+void flow_forgive(struct flow *f, struct flow_customer *c);
 /* Not to be tried again before then (boot clock). */
 void flow_pause(struct flow *f, struct flow_customer *c, int64_t until_us);
 /* The event has its final status. */
@@ -205,6 +223,10 @@ struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c);
 void lane_sort_visits(struct flow_lane *l);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
+/* The next customer whose batches were lost and who may be tried now; NULL: none. */
+struct flow_customer *flow_next_suspect(struct flow *f, int64_t boot_us);
+/* One event of his, and nothing else. */
+void lane_form_solo(struct flow *f, struct flow_lane *l, struct flow_customer *c);
 
 /* flow_due.c: due work that is behind, or can not be done */
 /* After a failure: leaves one thing in the due batch that was loaded. */
@@ -215,6 +237,8 @@ void lane_note_due(struct flow_lane *l);
 /* A due batch did not commit.  True: the lane is still busy with it. */
 bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *err);
 void flow_due_saved(struct flow *f);
+/* The thing that can not be done, flow.aside_now, is passed over for good. */
+void lane_set_due_aside(struct flow_lane *l);
 /* Overdue chains per second that are this engine's part. */
 double flow_catch_up(const struct flow *f);
 /* No more than a second's worth is saved up. */

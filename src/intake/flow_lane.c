@@ -68,6 +68,7 @@ const char *lane_step_name(enum lane_step s)
 	case LANE_SET: return "set";
 	case LANE_SWITCHES: return "switches";
 	case LANE_STRIKE: return "strike";
+	case LANE_ASIDE: return "aside";
 	}
 	return "?";
 }
@@ -106,6 +107,7 @@ void lane_enter(struct flow_lane *l, enum lane_step to)
 	case LANE_JOIN_STOP:
 	case LANE_FETCH:  /* lane_judge sends */
 	case LANE_STRIKE: /* flow_due.c sends */
+	case LANE_ASIDE:
 	case LANE_IDLE: break;
 	}
 }
@@ -201,6 +203,8 @@ void lane_rest(struct flow_lane *l)
 	l->sitting = NULL;
 	if (l->batch.kind == BATCH_DUE)
 		f->due_busy = false;
+	if (f->solo == l)
+		f->solo = NULL;
 	lane_enter(l, LANE_IDLE);
 	f->host.turn(f->host.arg);
 }
@@ -240,7 +244,7 @@ static void lane_quarantine_culprit(
 	e->reason = reason;
 	flow_place(f, e, FLOW_ASIDE);
 	c->in_batch = c->alone = c->single = false;
-	c->lost = 0;
+	flow_forgive(f, c);
 	flow_customer_review(f, c);
 }
 
@@ -282,6 +286,38 @@ static void lane_refused_events(struct flow_lane *l, const struct err *err)
 	log_warning(&l->lc, "a batch of %zu customers was refused, trying them one by one: %s",
 		b->n_visits, err->text);
 	lane_part(b);
+	lane_return_all(l);
+}
+
+/* The connection was lost over a load or a save.  Once, that is the database's own affair.  Twice in a row, and it may
+ * be one of these events that the database dies of: each is tried alone, while no other lane does anything, so that
+ * nobody is blamed for somebody else's.  Blamed is who was lost LANE_LOST_MOST times while others got through in
+ * between: a database that does nothing for anybody is not any event's doing. */
+static void lane_lost_batch(struct flow_lane *l, const struct err *err)
+{
+	struct flow *f = l->flow;
+	struct batch *b = &l->batch;
+	struct visit *v = b->n_visits ? b->visits[0] : NULL;
+	struct flow_customer *c = v ? v->flow : NULL;
+
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct flow_customer *x = b->visits[i]->flow;
+
+		flow_suspect(f, x);
+		if (x->lost == 0 || x->lost_batches != f->stats.batches)
+			x->lost++;
+		x->lost_batches = f->stats.batches;
+		if (x->losses < LANE_LOST_TWICE)
+			continue;
+		x->alone = x->single = true;
+		flow_pause(
+			f, x, flow_boot_us(f) + (x->losses > LANE_LOST_TWICE ? LANE_RETRY_US : 0));
+	}
+	if (f->solo == l && v->n_events >= 1 && c->lost >= LANE_LOST_MOST) {
+		lane_quarantine_culprit(l, v->events[0],
+			"the connection to the database was lost over it again and again", err);
+		return;
+	}
 	lane_return_all(l);
 }
 
@@ -336,6 +372,8 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 		lane_refused_events(l, err);
 	} else if (end == STORE_LOST && l->step == LANE_FETCH) {
 		lane_lost_events(l, err);
+	} else if (end == STORE_LOST) {
+		lane_lost_batch(l, err);
 	} else {
 		if (end == STORE_AGAIN && ++l->again > LANE_AGAIN_MOST) {
 			log_damped(LOG_LVL_WARNING, &l->lc, "a batch collided %u times: %s",
@@ -613,7 +651,7 @@ static void lane_receipt(struct flow_lane *l)
 			continue;
 		}
 		c->in_batch = c->alone = c->single = false;
-		c->lost = 0;
+		flow_forgive(f, c);
 		for (size_t k = v->is_cut ? v->n_events : 0; k-- > 0;)
 			if (v->events[k]->place == FLOW_IN_BATCH &&
 				v->events[k]->status == EVENT_NEW)

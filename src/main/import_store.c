@@ -120,6 +120,14 @@ static void import_strike(
 	inner->ops->strike(inner, lane, pair, done, arg);
 }
 
+static void import_set_aside(
+	struct store *s, int lane, const struct store_aside *x, store_done_fn *done, void *arg)
+{
+	struct store *inner = import_store_of(s)->inner;
+
+	inner->ops->set_aside(inner, lane, x, done, arg);
+}
+
 static void import_inbox_add(
 	struct store *s, int lane, struct store_inbox *v, size_t n, store_done_fn *done, void *arg)
 {
@@ -161,6 +169,7 @@ static const struct store_ops import_store_ops = {
 	.set_write = import_set_write,
 	.switches_read = import_switches_read,
 	.strike = import_strike,
+	.set_aside = import_set_aside,
 	.inbox_add = import_inbox_add,
 	.usable = import_usable,
 	.is_up = import_is_up,

@@ -72,6 +72,7 @@ struct visit {
 	int64_t customer;
 	int64_t identity_version; /* what the identity cache believes; -1: does not know */
 	enum visit_state state;
+	int64_t picked; /* BATCH_DUE: the chain, task or inbox row that he was picked for */
 	struct customer *card;
 
 	struct shop_event *
@@ -123,6 +124,7 @@ struct batch {
 	enum batch_kind kind;
 	size_t limit;      /* BATCH_DUE: most due chains */
 	unsigned leave;    /* BATCH_DUE: lists that nobody is picked from, 1 << due_kind */
+	int64_t skip;      /* BATCH_DUE: this customer is not picked; 0: everybody may be */
 	bool want_engines; /* BATCH_DUE: count the engines */
 	size_t engines;    /* that there are in the whole fleet; 0: not counted */
 	struct span *

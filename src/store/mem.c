@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct mem *mem_of(const struct store *s)
 {
@@ -86,6 +87,28 @@ bool mem_fails(struct mem *m, int lane, enum mem_call call, store_done_fn *done,
 	mem_unlock(m, lane);
 	mem_answer(m, lane, m->fail[call].end, "a fault that the test asked for", done, arg);
 	return true;
+}
+
+/* A batch that never gets through: ends the call and the lane's transaction. */
+bool mem_is_poisoned(struct mem *m, int lane, enum mem_call call, const struct batch *b,
+	store_done_fn *done, void *arg)
+{
+	for (size_t i = 0; i < b->n_visits && m->poison[call].customer != 0; i++) {
+		if (b->visits[i]->customer != m->poison[call].customer)
+			continue;
+		mem_unlock(m, lane);
+		mem_answer(m, lane, m->poison[call].end, "poison", done, arg);
+		return true;
+	}
+	return false;
+}
+
+void mem_poison(struct store *s, enum mem_call call, int64_t customer, enum store_end end)
+{
+	struct mem *m = mem_of(s);
+
+	m->poison[call].customer = customer;
+	m->poison[call].end = end;
 }
 
 /* ---- identify ---- */
@@ -286,6 +309,54 @@ static void mem_strike(
 	mem_answer(m, lane, STORE_OK, NULL, done, arg);
 }
 
+/* The row goes, and is kept with the reason. */
+static void mem_quarantine_inbox(struct mem *m, const struct store_aside *x)
+{
+	for (size_t i = 0; i < m->t.n_inbox; i++) {
+		struct store_inbox *row = m->t.inbox[i];
+		struct shop_event *e;
+
+		if (row->id != x->id)
+			continue;
+		e = arena_new(&m->arena, struct shop_event);
+		e->shop = row->shop;
+		e->id = span_of(arena_printf(&m->arena, "inbox:%lld", (long long)row->id));
+		e->source = SPAN("");
+		e->type = row->type;
+		e->data = x->blind ? SPAN("") : row->data;
+		e->status = EVENT_QUARANTINED;
+		e->reason = arena_printf(&m->arena, "%.*s", SPAN_ARG(x->reason));
+		MEM_PUSH(m, m->t.aside, m->t.n_aside, m->t.cap_aside) = e;
+		memmove(&m->t.inbox[i], &m->t.inbox[i + 1],
+			(--m->t.n_inbox - i) * sizeof *m->t.inbox);
+		return;
+	}
+}
+
+static void mem_set_aside(
+	struct store *s, int lane, const struct store_aside *x, store_done_fn *done, void *arg)
+{
+	struct mem *m = mem_of(s);
+
+	switch (x->kind) {
+	case DUE_CHAIN:
+		for (size_t i = 0; i < m->t.n_chains; i++)
+			if (m->t.chains[i]->id == x->id) {
+				m->t.chains[i]->state = CHAIN_STUCK;
+				m->t.chains[i]->wake_us = TIME_NONE;
+				m->t.chains[i]->reason = mem_text(&m->arena, x->reason);
+			}
+		break;
+	case DUE_TASK:
+		for (size_t i = 0; i < m->t.n_tasks; i++)
+			if (m->t.tasks[i]->id == x->id)
+				m->t.tasks[i]->overdue = true;
+		break;
+	case DUE_INBOX: mem_quarantine_inbox(m, x); break;
+	}
+	mem_answer(m, lane, STORE_OK, NULL, done, arg);
+}
+
 static struct store_inbox *mem_inbox_row(struct mem *m, const struct store_inbox *from)
 {
 	struct store_inbox *row = arena_new(&m->arena, struct store_inbox);
@@ -361,6 +432,7 @@ static const struct store_ops mem_ops = {
 	.set_write = mem_set_write,
 	.switches_read = mem_switches_read,
 	.strike = mem_strike,
+	.set_aside = mem_set_aside,
 	.inbox_add = mem_inbox_add,
 	.usable = mem_usable,
 	.is_up = mem_is_up,

@@ -68,6 +68,8 @@ void mem_hand_over(struct store *s);
 enum mem_call { MEM_IDENTIFY, MEM_LOAD, MEM_FETCH, MEM_SAVE };
 /* The next call of this kind ends so; a lost save is carried out when `applied`. */
 void mem_fail_next(struct store *s, enum mem_call call, enum store_end end, bool applied);
+/* Every call of this kind (MEM_LOAD, MEM_SAVE) that has this customer in its batch ends so; 0: nobody's. */
+void mem_poison(struct store *s, enum mem_call call, int64_t customer, enum store_end end);
 void mem_set_engines(struct store *s, size_t n); /* as many share the work; at first 1 */
 void mem_set_up(struct store *s, bool up);       /* is_up and usable */
 /* Somebody else (no lane) holds this card. */

@@ -52,6 +52,10 @@ struct mem {
 	bool open[MEM_LANES_MOST], in_call[MEM_LANES_MOST];
 	bool up;
 	size_t engines;
+	struct { /* mem_poison */
+		int64_t customer;
+		enum store_end end;
+	} poison[MEM_SAVE + 1];
 	struct {
 		bool armed, applied;
 		enum store_end end;
@@ -60,13 +64,15 @@ struct mem {
 
 /* A customer who has something due, and when. */
 struct mem_due {
-	int64_t customer, at_us;
+	int64_t customer, at_us, id;
 };
 
 /* Grows a vector of the store by one and gives the new place. */
 #define MEM_PUSH(m, array, n, cap) BATCH_PUSH(&(m)->arena, array, n, cap)
 
 struct mem *mem_of(const struct store *s);
+bool mem_is_poisoned(struct mem *m, int lane, enum mem_call call, const struct batch *b,
+	store_done_fn *done, void *arg);
 
 /* mem_copy.c */
 /* The same in the arena; pointers inside too. */

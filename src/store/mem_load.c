@@ -213,23 +213,26 @@ size_t mem_due_list(struct mem *m, struct batch *b, struct mem_due **ret)
 	struct mem_due *list = NULL;
 	size_t n = 0, cap = 0;
 
-#define MEM_DUE(who, when)                                                                         \
+#define MEM_DUE(who, when, what)                                                                   \
 	do {                                                                                       \
 		if ((when) > b->now_us) {                                                          \
 			if (b->next_due_us == TIME_NONE || (when) < b->next_due_us)                \
 				b->next_due_us = (when);                                           \
 		} else {                                                                           \
-			BATCH_PUSH(&b->arena, list, n, cap) = (struct mem_due){ (who), (when) };   \
+			BATCH_PUSH(&b->arena, list, n, cap) =                                      \
+				(struct mem_due){ (who), (when), (what) };                         \
 		}                                                                                  \
 	} while (0)
 	for (size_t i = 0; i < m->t.n_chains && !(b->leave & 1u << DUE_CHAIN); i++)
 		if (mem_chain_is_due(m->t.chains[i], INT64_MAX))
-			MEM_DUE(m->t.chains[i]->customer, m->t.chains[i]->wake_us);
+			MEM_DUE(m->t.chains[i]->customer, m->t.chains[i]->wake_us,
+				m->t.chains[i]->id);
 	for (size_t i = 0; i < m->t.n_tasks && !(b->leave & 1u << DUE_TASK); i++)
 		if (mem_task_is_due(m->t.tasks[i], INT64_MAX))
-			MEM_DUE(m->t.tasks[i]->customer, m->t.tasks[i]->deadline_us);
+			MEM_DUE(m->t.tasks[i]->customer, m->t.tasks[i]->deadline_us,
+				m->t.tasks[i]->id);
 	for (size_t i = 0; i < m->t.n_inbox && !(b->leave & 1u << DUE_INBOX); i++)
-		MEM_DUE(m->t.inbox[i]->customer, m->t.inbox[i]->due_us);
+		MEM_DUE(m->t.inbox[i]->customer, m->t.inbox[i]->due_us, m->t.inbox[i]->id);
 #undef MEM_DUE
 	if (n > 1)
 		qsort(list, n, sizeof *list, mem_due_cmp);
@@ -251,12 +254,14 @@ static void mem_pick_due(struct mem *m, int lane, struct batch *b)
 	size_t n = mem_due_list(m, b, &due), taken = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		struct visit probe = { .customer = due[i].customer, .identity_version = -1 };
+		struct visit probe = {
+			.customer = due[i].customer, .picked = due[i].id, .identity_version = -1
+		};
 		bool have = false;
 
 		for (size_t k = 0; k < b->n_visits && !have; k++)
 			have = b->visits[k]->customer == due[i].customer;
-		if (have)
+		if (have || due[i].customer == b->skip)
 			continue;
 		if (taken++ >= b->limit) {
 			b->more_due = true;
@@ -297,6 +302,8 @@ void mem_load(
 		b->engines = m->engines;
 	if (b->kind == BATCH_DUE)
 		mem_pick_due(m, lane, b);
+	if (mem_is_poisoned(m, lane, MEM_LOAD, b, done, arg))
+		return;
 	for (size_t i = 0; i < b->n_visits; i++) {
 		struct visit *v = b->visits[i];
 

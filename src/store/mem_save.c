@@ -329,7 +329,8 @@ void mem_save(struct store *s, int lane, struct batch *b, store_done_fn *done, v
 	assert(m->open[lane] && !m->in_call[lane]);
 	if (m->fail[MEM_SAVE].armed && m->fail[MEM_SAVE].applied)
 		mem_apply(m, b);
-	if (mem_fails(m, lane, MEM_SAVE, done, arg))
+	if (mem_fails(m, lane, MEM_SAVE, done, arg) ||
+		mem_is_poisoned(m, lane, MEM_SAVE, b, done, arg))
 		return;
 	if (mem_save_collides(m, b)) {
 		mem_unlock(m, lane);

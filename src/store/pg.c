@@ -223,6 +223,7 @@ static const struct store_ops pg_ops = {
 	.set_write = pg_set_write,
 	.switches_read = pg_switches_read,
 	.strike = pg_strike,
+	.set_aside = pg_set_aside,
 	.inbox_add = pg_inbox_add,
 	.usable = pg_usable,
 	.is_up = pg_is_up,

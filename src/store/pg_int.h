@@ -50,6 +50,7 @@ struct pg_lane {
 	struct rule_set *set;
 	struct switches *switches;
 	struct store_inbox *inbox;
+	bool is_aside; /* set_aside: it was there to be had */
 };
 
 struct pg {
@@ -102,6 +103,8 @@ void pg_switches_read(struct store *s, int lane, struct switches *ret, struct ar
 	store_done_fn *done, void *arg);
 void pg_strike(
 	struct store *s, int lane, const struct switch_pair *pair, store_done_fn *done, void *arg);
+void pg_set_aside(
+	struct store *s, int lane, const struct store_aside *x, store_done_fn *done, void *arg);
 void pg_inbox_add(
 	struct store *s, int lane, struct store_inbox *v, size_t n, store_done_fn *done, void *arg);
 

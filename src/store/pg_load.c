@@ -236,6 +236,13 @@ static void load_bind_customers(struct pg_lane *l, enum sql_id sql)
 		bind_i64(&l->bind, 0, l->batch->visits[i]->customer);
 }
 
+/* Until when things of that list are due; TIME_NONE: none is.  What is left alone is not read either: it may be
+ * what can not be. */
+static int64_t load_due_us(const struct pg_lane *l, enum due_kind list)
+{
+	return l->batch->leave & 1u << list ? TIME_NONE : l->due_us;
+}
+
 static void load_send_chains(struct pg_lane *l)
 {
 	const struct batch *b = l->batch;
@@ -243,7 +250,7 @@ static void load_send_chains(struct pg_lane *l)
 	load_bind_customers(l, SQL_CHAIN_READ);
 	for (size_t i = 0; i < b->n_types; i++)
 		bind_key(&l->bind, 1, b->types[i]);
-	bind_time(&l->bind, 2, l->due_us);
+	bind_time(&l->bind, 2, load_due_us(l, DUE_CHAIN));
 	bind_i64(&l->bind, 3, l->wake_any);
 	load_send(l);
 }
@@ -292,9 +299,10 @@ static int64_t load_task_named(const struct shop_event *e)
 static void load_send_tasks(struct pg_lane *l)
 {
 	bool any = l->batch->kind == BATCH_DUE;
+	bool inbox = any && !(l->batch->leave & 1u << DUE_INBOX);
 
 	load_bind_customers(l, SQL_TASK_READ);
-	bind_time(&l->bind, 1, l->due_us);
+	bind_time(&l->bind, 1, inbox ? l->due_us : load_due_us(l, DUE_TASK));
 	for (size_t i = 0; i < l->n_keys; i++) {
 		int64_t id = load_task_named(l->keys[i].event);
 
@@ -303,6 +311,7 @@ static void load_send_tasks(struct pg_lane *l)
 		bind_i64(&l->bind, 2, id);
 		any = true;
 	}
+	bind_bool(&l->bind, 3, inbox);
 	if (any)
 		load_send(l);
 }
@@ -435,7 +444,7 @@ static int load_visit_cmp(const void *x, const void *y)
 	return (a->customer > b->customer) - (a->customer < b->customer);
 }
 
-/* Rows (customer, when) of a due list: each customer is locked now. */
+/* Rows (customer, what) of a due list: each customer is locked now. */
 static void load_on_picked(void *arg, unsigned tag, const struct db_rows *rows)
 {
 	struct pg_lane *l = arg;
@@ -450,9 +459,13 @@ static void load_on_picked(void *arg, unsigned tag, const struct db_rows *rows)
 	if (tag != SQL_PICK_CHAIN_1 && db_rows_count(rows) > 0)
 		l->wake_any = true;
 	for (size_t i = 0; i < db_rows_count(rows); i++) {
-		struct visit *v = arena_new(l->reader.arena, struct visit);
+		struct visit *v;
 
+		if (b->skip != 0 && db_rows_i64(rows, i, 0) == b->skip)
+			continue;
+		v = arena_new(l->reader.arena, struct visit);
 		v->customer = db_rows_i64(rows, i, 0);
+		v->picked = db_rows_i64(rows, i, 1);
 		if (tag == SQL_PICK_INBOX_1)
 			l->follow |= db_rows_bool(rows, i, 2);
 		v->identity_version = -1;
@@ -491,9 +504,11 @@ static void load_on_pick_end(void *arg, const struct db_end *end)
 		load_bind_customers(l, SQL_CARD_READ);
 		load_send(l);
 		load_send_chains(l);
-		load_bind_customers(l, SQL_INBOX_READ);
-		bind_time(&l->bind, 1, l->due_us);
-		load_send(l);
+		if (!(b->leave & 1u << DUE_INBOX)) {
+			load_bind_customers(l, SQL_INBOX_READ);
+			bind_time(&l->bind, 1, l->due_us);
+			load_send(l);
+		}
 		load_send_tasks(l);
 		load_bind_customers(l, SQL_RULE_LAST_READ);
 		load_send(l);

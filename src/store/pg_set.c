@@ -189,6 +189,50 @@ void pg_strike(
 	db_sync(l->db, pg_end, l);
 }
 
+/*** what can not be done ***/
+
+static void aside_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
+{
+	struct pg_lane *l = arg;
+
+	(void)tag;
+	l->is_aside = db_rows_count(rows) > 0;
+}
+
+static void aside_on_end(void *arg, const struct db_end *end)
+{
+	struct pg_lane *l = arg;
+	struct err err;
+
+	if (!pg_went_well(l, end))
+		return;
+	if (l->is_aside) {
+		pg_end(l, end);
+		return;
+	}
+	err_set(&err, "somebody holds its card, or it is gone");
+	pg_finish(l, STORE_AGAIN, &err);
+}
+
+void pg_set_aside(
+	struct store *s, int lane, const struct store_aside *x, store_done_fn *done, void *arg)
+{
+	static const enum sql_id sql[] = { [DUE_CHAIN] = SQL_ASIDE_CHAIN,
+		[DUE_TASK] = SQL_ASIDE_TASK,
+		[DUE_INBOX] = SQL_ASIDE_INBOX };
+	struct pg_lane *l = pg_lane_of(s, lane);
+
+	pg_call(l, NULL, done, arg);
+	l->is_aside = false;
+	bind_begin(&l->bind, sql[x->kind]);
+	bind_i64(&l->bind, 0, x->id);
+	bind_key(&l->bind, 1, x->reason);
+	if (x->kind == DUE_INBOX)
+		bind_bool(&l->bind, 2, x->blind);
+	db_send(l->db, &l->bind, aside_on_rows, l, 0);
+	db_sync(l->db, aside_on_end, l);
+}
+
 /*** inbox ***/
 
 static void inbox_on_rows(void *arg, unsigned tag, const struct db_rows *rows)

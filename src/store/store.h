@@ -59,6 +59,13 @@ struct store_inbox {
 	int64_t due_us;         /* TIME_NONE: at once */
 };
 
+struct store_aside {
+	enum due_kind kind;
+	int64_t id;
+	struct span reason;
+	bool blind;
+};
+
 struct store;
 struct store_ops {
 	const char *name;
@@ -66,7 +73,8 @@ struct store_ops {
 	 * committed before done.  Sorted by (kind, base, value) by the caller.  Any lane without transaction. */
 	void (*identify)(struct store *, int lane, struct store_identity *v, size_t n,
 		struct arena *a, store_done_fn *done, void *arg);
-	/* Begins, locks the cards of the visits (or picks due customers), reads all that batch.h says. */
+	/* Begins, locks the cards of the visits (or picks due customers), reads all that batch.h says.  When it
+	 * fails the visits tell who was picked and for what, as far as it came. */
 	void (*load)(struct store *, int lane, struct batch *b, bool patient, store_done_fn *done,
 		void *arg);
 	void (*fetch)(struct store *, int lane, struct batch *b, struct query *q, size_t n,
@@ -88,6 +96,12 @@ struct store_ops {
 	/* Counts a crash for the pair (two: set aside) and the rule (three events: suspended, with a task on a
 	 * hidden card of the event's store). */
 	void (*strike)(struct store *, int lane, const struct switch_pair *pair,
+		store_done_fn *done, void *arg);
+	/* One thing that is due and can not be done is passed over for good, in a transaction of its own that
+	 * reads as little of it as it can: a chain is stuck, a deadline marked as passed, an inbox row
+	 * quarantined (`blind`: without its content, which can not be read).  STORE_AGAIN: somebody
+	 * holds the card. */
+	void (*set_aside)(struct store *, int lane, const struct store_aside *x,
 		store_done_fn *done, void *arg);
 	void (*inbox_add)(struct store *, int lane, struct store_inbox *v, size_t n,
 		store_done_fn *done, void *arg);

@@ -1064,6 +1064,75 @@ static void test_lists_that_are_left_alone_are_not_picked_from(void **state)
 	end_chains(chained);
 }
 
+/* Sets one thing aside; the end of the call. */
+static enum store_end set_aside(enum due_kind kind, int64_t id, bool blind)
+{
+	struct store_aside x = {
+		.kind = kind, .id = id, .reason = SPAN("set aside by a test"), .blind = blind
+	};
+	struct cases_wait w = { 0 };
+
+	d->store->ops->set_aside(d->store, 0, &x, cases_done, &w);
+	return cases_await(d, &w);
+}
+
+static void test_due_things_are_set_aside(void **state)
+{
+	int64_t who = cases_customer(d, "aside@due"), chain, task;
+	struct store_inbox rows[2] = { { .customer = who,
+					       .shop = &cases_shops[0],
+					       .type = SPAN("message.sent"),
+					       .data = SPAN("{\"message_id\":\"1\"}"),
+					       .due_us = TIME_NONE },
+		{ .customer = who,
+			.shop = &cases_shops[0],
+			.type = SPAN("message.sent"),
+			.data = SPAN("{\"message_id\":\"1\"}"),
+			.due_us = TIME_NONE } };
+	struct cases_wait w = { 0 };
+	struct batch *b = load_one(who);
+	enum task_state ts;
+
+	(void)state;
+	chain = add_chain(b, b->visits[0], "aside", b->now_us - 3000000)->id;
+	task = add_task(b, b->visits[0], 0, b->now_us - 2000000)->id;
+	save(0, b);
+	cases_batch_free(b);
+	d->store->ops->inbox_add(d->store, 0, rows, 2, cases_done, &w);
+	assert_int_equal(cases_await(d, &w), STORE_OK);
+	b = cases_batch(BATCH_DUE);
+	b->leave = 1u << DUE_TASK | 1u << DUE_INBOX;
+	load(0, b);
+	assert_int_equal(b->n_visits, 1);
+	assert_int_equal(b->visits[0]->picked, chain);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	b = cases_batch(BATCH_DUE);
+	b->skip = who;
+	load(0, b);
+	assert_int_equal(b->n_visits, 0);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+
+	assert_int_equal(set_aside(DUE_CHAIN, chain, false), STORE_OK);
+	assert_int_equal(set_aside(DUE_TASK, task, false), STORE_OK);
+	assert_int_equal(set_aside(DUE_INBOX, rows[0].id, false), STORE_OK);
+	assert_int_equal(set_aside(DUE_INBOX, rows[1].id, true), STORE_OK);
+	assert_true(d->task_state(d, task, &ts) && ts == TASK_OPEN);
+	b = cases_batch(BATCH_DUE);
+	load(0, b);
+	assert_int_equal(b->n_visits, 0);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	b = load_one(who);
+	assert_int_equal(b->visits[0]->n_chains, 1);
+	assert_int_equal(b->visits[0]->chains[0]->state, CHAIN_STUCK);
+	assert_true(span_is(b->visits[0]->chains[0]->reason, "set aside by a test"));
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	end_chains(who);
+}
+
 static void test_withdraws_what_nobody_took(void **state)
 {
 	int64_t who = cases_customer(d, "withdraw@save"), ids[4];
@@ -1550,6 +1619,7 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_chain_changes_and_ends),
 		cmocka_unit_test(test_due_chains_oldest_first_up_to_the_limit),
 		cmocka_unit_test(test_lists_that_are_left_alone_are_not_picked_from),
+		cmocka_unit_test(test_due_things_are_set_aside),
 		cmocka_unit_test(test_withdraws_what_nobody_took),
 		cmocka_unit_test(test_inbox_rows_are_judged_once),
 		cmocka_unit_test(test_tasks_come_when_overdue_or_named),

@@ -62,6 +62,52 @@ def check_counts(d, acknowledged):
     assert d.value("select sum((attributes ->> 'n')::int) from customer") == len(stored)
 
 
+def test_P3_due_work_that_the_database_dies_of_is_set_aside(daemon, pg):
+    """Reading one inbox row ends the backend, another is refused: others go on, those two are set aside."""
+    d = daemon({"waits.lua": """
+rule "waits" {
+  about = "waits", on = "wait.wanted", mode = "parallel",
+  run = function() wait("2s") note("woke") end,
+}
+"""}, engines=2).start()
+    for n in range(4):
+        assert d.settle({"id": f"w{n}", "type": "wait.wanted", "data": {"customer": {"id": f"c{n}"}}}) == "accepted"
+    assert d.value("select count(*) from chain where state = 'waiting'") == 4
+    who = [r[0] for r in d.sql("select customer from chain order by id")]
+    # views in the place of the tables: what is read of two rows can not be had
+    d.sql("""create function boom(bigint, json) returns json language plpgsql stable as $$
+begin
+  if $1 = -1 then perform pg_terminate_backend(pg_backend_pid()); end if;
+  if $1 = -2 then raise exception 'broken row'; end if;
+  return $2;
+end $$""")
+    d.sql("alter table inbox rename to inbox_all")
+    d.sql("create view inbox as select id, customer, store, type, boom(id, data) as data, at, due from inbox_all")
+    d.sql("""create function put() returns trigger language plpgsql as $$
+begin
+  insert into inbox_all (customer, store, type, data) values (new.customer, new.store, new.type, new.data);
+  return new;
+end $$""")
+    d.sql("create trigger put instead of insert on inbox for each row execute function put()")
+    for row, customer in [(-1, who[1]), (-2, who[2]), (-3, who[3])]:
+        d.sql("insert into inbox_all (id, customer, store, type, data) overriding system value "
+              "values (%s, %s, 'main', 'message.opened', '{}')", row, customer)
+    n = 0
+
+    def gone():
+        nonlocal n
+        n += 1  # others get through all the while
+        assert d.settle({"id": f"m{n}", "type": "page.viewed", "data": {"customer": {"id": "m"}}}) == "accepted"
+        return d.value("select count(*) from inbox_all") == 0
+
+    until(gone, 60, 0.2)
+    assert {r[0] for r in d.sql("select id from quarantine")} == {"inbox:-1", "inbox:-2"}
+    assert d.value("select count(*) from quarantine where reason = ''") == 0
+    until(lambda: d.value("select count(*) from note") == 4, 30)
+    d.sql("drop view inbox; alter table inbox_all rename to inbox")
+    assert d.events("inbox:%") == {"inbox:-3"}
+
+
 def test_postgres_immediate_stop_under_load(daemon, pg):
     """503 within 2 s, back by itself within 5 s, nothing acknowledged lost, nothing twice."""
     d = daemon(COUNT, engines=2).start()

@@ -172,6 +172,8 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 			if (span_starts(e->type, "chain."))
 				start_chain(b, b->visits[i], e->id,
 					span_is(e->type, "chain.later") ? CLOCK_SECOND_US : 0);
+			if (span_is(e->id, "killer"))
+				mem_fail_next(store, MEM_SAVE, STORE_LOST, false);
 			if (span_is(e->type, "message.double"))
 				mem_fail_next(store, MEM_SAVE, STORE_AGAIN, false);
 			if (span_is(e->id, "bad") || span_is(e->type, "message.bad"))
@@ -523,6 +525,146 @@ static void due_culprit(const char *type)
 	assert_true(span_is(mem_tables(store)->aside[0]->type, type));
 }
 
+/* How many of the chains that there were have ended. */
+static int chains_ended(void)
+{
+	const struct mem_tables *t = mem_tables(store);
+	int n = 0;
+
+	for (size_t i = 0; i < t->n_chains; i++)
+		n += t->chains[i]->state == CHAIN_DONE;
+	return n;
+}
+
+/* The same with rows, chains and deadlines that can not even be read, or that the database dies of. */
+static void due_poison(enum mem_call call, enum store_end end)
+{
+	static const char *const who[] = { "anna", "boris", "clara", "dora" };
+	struct post p = { .done = 0 };
+	int64_t boris;
+
+	for (int i = 0; i < 4; i++)
+		post_add(&p, who[i], who[i], 1)->type = SPAN("chain.later");
+	post_send(&p);
+	pump();
+	boris = p.events[1].customer;
+	mem_poison(store, call, boris, end);
+	for (int i = 0; i < 4; i++)
+		mem_inbox(store, p.events[i].customer, &shop, "message.sent", SPAN("{}"), now_us);
+	now_us += 1000000;
+	flow_poke(flow);
+	for (int i = 0; i < 400; i++, now_us += 100000, mem_set_now(store, now_us)) {
+		struct post q = { .done = 0 };
+		char id[16];
+
+		if (i % 5 == 0) { /* others get through meanwhile */
+			snprintf(id, sizeof id, "e%d", i);
+			post_add(&q, id, "emil", 1);
+			post_send(&q);
+		}
+		pump();
+		if (i % 5 == 0)
+			assert_int_equal(q.events[0].status, EVENT_ACCEPTED);
+	}
+	assert_int_equal(mem_tables(store)->n_inbox, 0);
+	assert_int_equal(mem_tables(store)->n_aside, 1);
+	assert_int_equal(chains_ended(), 3);
+	for (size_t i = 0; i < mem_tables(store)->n_chains; i++) {
+		const struct chain *c = mem_tables(store)->chains[i];
+
+		assert_int_equal(c->state, c->customer == boris ? CHAIN_STUCK : CHAIN_DONE);
+		if (c->customer == boris)
+			assert_true(c->reason.n > 0);
+	}
+	assert_non_null(mem_tables(store)->aside[0]->reason);
+}
+
+static void test_due_work_that_can_not_be_read_is_set_aside(void **state)
+{
+	(void)state;
+	due_poison(MEM_LOAD, STORE_REFUSED);
+}
+
+static void test_due_work_that_is_lost_when_read_is_set_aside(void **state)
+{
+	(void)state;
+	due_poison(MEM_LOAD, STORE_LOST);
+}
+
+static void test_due_work_that_is_lost_when_saved_is_set_aside(void **state)
+{
+	(void)state;
+	due_poison(MEM_SAVE, STORE_LOST);
+}
+
+/* A database that does nothing for anybody blames nobody. */
+static void test_an_outage_sets_nothing_aside(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_send(&p);
+	pump();
+	mem_inbox(store, p.events[0].customer, &shop, "message.sent", SPAN("{}"), now_us);
+	post_add(&p, "2", "anna", 1);
+	p.ticket.late = NULL;
+	p.ticket.events = p.events + 1;
+	p.ticket.n = 1;
+	flow_submit(flow, &p.ticket);
+	for (int i = 0; i < 200; i++, now_us += 100000, mem_set_now(store, now_us)) {
+		mem_fail_next(store, i % 2 ? MEM_SAVE : MEM_LOAD, STORE_LOST, false);
+		turn_wanted = true;
+		flow_turn(flow);
+		mem_turn(store);
+		mem_fail_next(store, i % 2 ? MEM_SAVE : MEM_LOAD, STORE_LOST, false);
+		mem_turn(store);
+		mem_turn(store);
+	}
+	for (int i = 0; i < 50; i++, now_us += 100000, mem_set_now(store, now_us))
+		pump();
+	assert_int_equal(mem_tables(store)->n_aside, 0);
+	assert_int_equal(mem_tables(store)->n_inbox, 0);
+	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+}
+
+/* An event that the database dies of: the others of its batch go on, at last it is set aside. */
+static void test_an_event_that_kills_the_connection_is_set_aside(void **state)
+{
+	struct post p = { .done = 0 }, q;
+	int i;
+
+	(void)state;
+	post_add(&p, "1", "anna", 1);
+	post_add(&p, "2", "boris", 1);
+	post_add(&p, "killer", "boris", 1);
+	post_add(&p, "3", "boris", 1);
+	post_add(&p, "4", "clara", 1);
+	p.ticket.events = p.events;
+	p.ticket.done = post_done;
+	p.ticket.owner = &p;
+	flow_submit(flow, &p.ticket);
+	for (i = 0; i < 40 && p.events[2].status == EVENT_NEW; i++, now_us += 100000) {
+		char id[16];
+
+		mem_set_now(store, now_us);
+		q = (struct post){ .done = 0 };
+		snprintf(id, sizeof id, "e%d", i);
+		post_add(&q, id, "dora", 1);
+		post_send(&q);
+		pump();
+		assert_int_equal(q.events[0].status, EVENT_ACCEPTED);
+	}
+	assert_in_range(i, 2, 39);
+	pump();
+	assert_int_equal(p.events[2].status, EVENT_QUARANTINED);
+	for (i = 0; i < 5; i++)
+		if (i != 2)
+			assert_int_equal(p.events[i].status, EVENT_ACCEPTED);
+	assert_true(p.events[1].seq < p.events[3].seq);
+	assert_int_equal(p.done, 1);
+}
+
 static void test_an_inbox_row_that_is_refused_is_set_aside(void **state)
 {
 	(void)state;
@@ -773,17 +915,6 @@ static void test_clocks_that_disagree_pause_timers_only(void **state)
 	flow_stats(flow, &stats);
 	assert_false(stats.skewed);
 	assert_int_equal(c->state, CHAIN_DONE);
-}
-
-/* How many of the chains that there were have ended. */
-static int chains_ended(void)
-{
-	const struct mem_tables *t = mem_tables(store);
-	int n = 0;
-
-	for (size_t i = 0; i < t->n_chains; i++)
-		n += t->chains[i]->state == CHAIN_DONE;
-	return n;
 }
 
 /* Goes on by so much, in small steps. */
@@ -1371,6 +1502,11 @@ int main(void)
 		FLOW_TEST(test_a_refused_batch_costs_only_the_culprit),
 		FLOW_TEST(test_a_customer_that_was_cut_goes_on),
 		FLOW_TEST(test_an_event_that_costs_the_connection_is_set_aside),
+		FLOW_TEST(test_due_work_that_can_not_be_read_is_set_aside),
+		FLOW_TEST(test_due_work_that_is_lost_when_read_is_set_aside),
+		FLOW_TEST(test_due_work_that_is_lost_when_saved_is_set_aside),
+		FLOW_TEST(test_an_outage_sets_nothing_aside),
+		FLOW_TEST(test_an_event_that_kills_the_connection_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_is_refused_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_costs_the_connection_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_always_collides_is_set_aside),
