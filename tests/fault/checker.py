@@ -307,6 +307,16 @@ class Checker:
             self.say("I10", "secrets in the logs", self.f.log_lines)
 
 
+def check(facts):
+    """Raises with all complaints; else says what there was."""
+    complaints = Checker(facts).complaints()
+    assert not complaints, "\n  ".join([f"{len(complaints)} complaints", *complaints[:20]])
+    doubts = sum(m[4] for m in facts.messages)
+    resent = sum(1 for m in facts.messages if m[4] and m[3] == "sent")
+    return (f"{len(facts.events)} events, {len(facts.messages)} messages, {len(facts.ended)} chains, "
+            f"{len(facts.deaths)} deaths, {doubts} doubts, {resent} sent again")
+
+
 def spoil(facts, rng):
     """For each fault that the checker must see: (the invariant, its name, facts with that fault in them)."""
 

@@ -10,4 +10,4 @@ tests_fault_sim_run_SOURCES = tests/fault/sim.c tests/fault/sim_int.h tests/faul
 EXTRA_DIST += tests/fault/sim tests/fault/sim_rules
 EXTRA_DIST += tests/fault/fuzz tests/fault/replay
 # the worlds that crash and many kill, and the checker that compares
-EXTRA_DIST += tests/fault/suite.py tests/fault/checker.py tests/fault/world.py tests/fault/crash
+EXTRA_DIST += tests/fault/suite.py tests/fault/checker.py tests/fault/world.py tests/fault/crash tests/fault/many

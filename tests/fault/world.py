@@ -71,11 +71,11 @@ TEMPLATES = {"order.en.html": "<title>{{ with.id }}</title><p>Thank you</p>",
              "offer.en.html": '<title>{{ with.id }}</title><p>Buy!</p><a href="{{ unsubscribe_url }}">no</a>'}
 
 
-def make_event(n, prefix="e"):
-    """The n-th: orders of few customers, carts, pages, now and then a new customer, and carts of browsers whose order
+def make_event(n, prefix="e", people=50):
+    """The n-th: orders of so many customers, carts, pages, now and then a new customer, and carts of browsers whose order
     tells later who they were (their two cards are joined)."""
     r = n % 24
-    who = {"email": f"new{n}@x.test" if n % 7 == 0 else f"c{n % 50}@x.test"}
+    who = {"email": f"new{n}@x.test" if n % 7 == 0 else f"c{n % people}@x.test"}
     data = {"customer": who, "total": 1 + n % 9}
     event = {"id": f"{prefix}{n}", "data": data}
     if n % 12 == 4:
@@ -112,21 +112,32 @@ class Poster(threading.Thread):
 
     def settle(self, events):
         """As a store does: again after 429, 503 and a broken connection, to whoever listens."""
+        since = time.monotonic()
         while True:
-            host = self.world.hosts[(self.number + self.n) % len(self.world.hosts)]
-            if self.client is None or self.client.port != host.port:
-                self.hang_up()
-                self.client = Client(host.port, timeout=15)
-            try:
-                status, verdicts = self.client.post(events)
-                if status == 200:
-                    return verdicts
-                assert status in (429, 503), f"the answer to good events is {status}"
-            except (OSError, http.client.HTTPException):
-                self.hang_up()
-            self.n += 1  # the next host
+            verdicts = self.post(events)
+            if verdicts is not None:
+                return verdicts
+            assert time.monotonic() - since < 120, "events could not be settled within 120 s"
+            self.turn_away()
             time.sleep(0.03)
-            assert time.monotonic() - self.since < 120, "events could not be settled within 120 s"
+
+    def turn_away(self):
+        """The next time to another host."""
+        self.n += 1
+
+    def post(self, events):
+        """Once: the verdicts, or None when it must be tried again."""
+        host = self.world.hosts[(self.number + self.n) % len(self.world.hosts)]
+        if self.client is None or self.client.port != host.port:
+            self.hang_up()
+            self.client = Client(host.port, timeout=15)
+        try:
+            status, verdicts = self.client.post(events)
+        except (OSError, http.client.HTTPException):
+            self.hang_up()
+            return None
+        assert status in (200, 429, 503), f"the answer to good events is {status}"
+        return verdicts
 
     def hang_up(self):
         if self.client:
@@ -135,7 +146,6 @@ class Poster(threading.Thread):
 
     def one(self, turn):
         events = self.world.take(self.batch)
-        self.since = time.monotonic()
         self.ledger.trying(events)
         self.ledger.answered(events, self.settle(events))
         if turn % 8 == 0:
@@ -200,9 +210,9 @@ class World:
     count = 0
 
     def __init__(self, pg, broker, path, hosts=1, engines=2, mail=1, publish=1, resend=False, posters=2, batch=5,
-                 pause=0.03, **sections):
+                 pause=0.03, people=50, **sections):
         World.count += 1
-        self.pg, self.broker, self.resend = pg, broker, resend
+        self.pg, self.broker, self.resend, self.people = pg, broker, resend, people
         self.ledger, self.smtp, self.papers = Ledger(), Smtpd(), []
         self.topic = f"world{World.count}"
         self.lock, self.next, self.own_deaths, self.made = threading.Lock(), 0, [], 0
@@ -245,9 +255,10 @@ class World:
     def take(self, n):
         with self.lock:
             first, self.next = self.next, self.next + n
-        return [make_event(i) for i in range(first, first + n)]
+        return [make_event(i, people=self.people) for i in range(first, first + n)]
 
     def start(self):
+        """Everybody, then the load."""
         for host in self.hosts:
             host.start()
         # there is an MQTT session from now on
