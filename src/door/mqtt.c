@@ -298,6 +298,8 @@ static void mqtt_on_message(struct mosquitto *client, void *arg,
 			"passed over a message that the broker keeps (retained) for \"%.100s\"",
 			message->topic);
 	} else {
+		if (m->gate.received_us == 0 && m->intake.now_us != NULL)
+			m->gate.received_us = m->intake.now_us(m->intake.arg);
 		gate_take(&m->gate, shop, message, properties);
 	}
 }

@@ -58,6 +58,7 @@ struct mqtt_intake {
 	/* Lends the ticket until its `done`, which never comes from inside; `late` is NULL. */
 	void (*submit)(void *arg, struct event_ticket *t);
 	void *arg;
+	int64_t (*now_us)(void *arg); /* when something is received; NULL: this host's clock */
 };
 
 /* The settings and the intake's functions are copied.  False when the settings make no client. */

@@ -475,6 +475,13 @@ int64_t flow_set_id(const struct flow *f)
 	return f->judge ? judge_set_id(f->judge) : 0;
 }
 
+int64_t flow_now_us(const struct flow *f)
+{
+	if (f->last_now_us == 0)
+		return f->host.wall_us(f->host.arg);
+	return f->last_now_us + flow_boot_us(f) - f->last_boot_us;
+}
+
 void flow_stats(const struct flow *f, struct flow_stats *ret)
 {
 	*ret = f->stats;

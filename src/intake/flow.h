@@ -90,6 +90,9 @@ struct flow_stats {
 	bool skewed;           /* by more than the limit: timers and deadlines pause */
 };
 void flow_stats(const struct flow *f, struct flow_stats *ret);
+/* The database's time, carried on since the last load; before the first, this host's.  For what is received: a host's
+ * clock that is wrong by months must neither name a partition that is not there nor hide a key from its repetition. */
+int64_t flow_now_us(const struct flow *f);
 
 /* Takes nothing new; `is_idle` turns true when all tickets are answered and no lane is busy. */
 void flow_drain(struct flow *f);

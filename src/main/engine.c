@@ -77,6 +77,12 @@ static int64_t engine_wall_us(void *arg)
 	return clock_now_us();
 }
 
+/* When something is received. */
+static int64_t engine_now_us(void *arg)
+{
+	return flow_now_us(((struct engine *)arg)->flow);
+}
+
 static void engine_on_turn(void *arg);
 
 static void engine_want_turn(void *arg)
@@ -506,13 +512,15 @@ static void engine_poke_flow(void *arg)
 static bool engine_open_doors(struct engine *e, struct err *err)
 {
 	e->mqtt = engine_mqtt_open(e->loop, e->settings,
-		&(struct mqtt_intake){ engine_is_ready, engine_has_room, engine_submit, e }, err);
+		&(struct mqtt_intake){
+			engine_is_ready, engine_has_room, engine_submit, e, engine_now_us },
+		err);
 	if (e->mqtt == NULL && *err->text)
 		return false;
 	e->doors = engine_doors_open(&(struct engine_doors_env){ .loop = e->loop,
 					     .role = e->env,
 					     .intake = { engine_is_ready, engine_has_room,
-						     engine_submit, engine_wall_us, e },
+						     engine_submit, engine_now_us, e },
 					     .look = engine_look,
 					     .count = engine_count,
 					     .poke = engine_poke_flow,

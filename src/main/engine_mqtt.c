@@ -41,6 +41,13 @@ static void engine_mqtt_submit(void *arg, struct event_ticket *t)
 	m->intake.submit(m->intake.arg, t);
 }
 
+static int64_t engine_mqtt_now_us(void *arg)
+{
+	struct engine_mqtt *m = arg;
+
+	return m->intake.now_us(m->intake.arg);
+}
+
 static void engine_mqtt_on_seat(void *arg, bool is_held, bool was_taken)
 {
 	struct engine_mqtt *m = arg;
@@ -109,7 +116,8 @@ struct engine_mqtt *engine_mqtt_open(struct loop *loop, const struct settings *s
 	own = (struct mqtt_intake){ .is_ready = engine_mqtt_is_ready,
 		.has_room = engine_mqtt_has_room,
 		.submit = engine_mqtt_submit,
-		.arg = m };
+		.arg = m,
+		.now_us = engine_mqtt_now_us };
 	if ((m->mqtt = mqtt_open(loop, &settings, &own, err)) == NULL) {
 		free(m);
 		return NULL;
