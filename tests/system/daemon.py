@@ -164,6 +164,7 @@ class Daemon:
         self.conf, self.log_path = self.dir / "nudged.conf", self.dir / "log"
         self.failpoint = beside.failpoint if beside else self.dir / "failpoint"
         self.process = None
+        self.wrap, self.environ = [], {}  # a command that runs nudged; more environment
         self.clients = threading.local()
         for name in ("rules", "templates", "state"):
             (self.dir / name).mkdir()
@@ -214,9 +215,9 @@ class Daemon:
     # life
 
     def start(self, *args, ready=True, seconds=20):
-        environ = dict(os.environ, NUDGED_FAILPOINT=f"@{self.failpoint}")
+        environ = dict(os.environ, NUDGED_FAILPOINT=f"@{self.failpoint}", **self.environ)
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([NUDGED, "--config", str(self.conf), *args], env=environ,
+            self.process = subprocess.Popen([*self.wrap, NUDGED, "--config", str(self.conf), *args], env=environ,
                                             stderr=log, stdin=subprocess.DEVNULL)
         if ready:
             self.wait_ready(seconds)
