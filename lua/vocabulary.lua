@@ -140,6 +140,7 @@ local types = {
 	{ name = "message.delivered", fields = message, does = "moves the message",
 		segment = { "Email Delivered" } },
 	{ name = "message.failed", fields = message, does = "moves the message" },
+	{ name = "message.in_doubt", fields = message },
 	{ name = "message.opened", fields = message, does = "moves the message",
 		segment = { "Email Opened" } },
 	{ name = "message.replied", fields = message, does = "moves the message" },

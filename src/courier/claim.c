@@ -597,6 +597,7 @@ bool claims_sweep(struct claims *k, size_t *ret_n, struct err *err)
 		return false;
 	*ret_n = db_rows_count(rows);
 	FAILPOINT_IF(*ret_n > 0, "claim.swept");
+	k->told |= *ret_n > 0;
 	k->counts[MESSAGE_IN_DOUBT] += *ret_n;
 	for (size_t i = 0; i < *ret_n; i++)
 		log_warning(&claim_log, "message %lld is in doubt: its courier is gone",

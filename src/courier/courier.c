@@ -276,9 +276,11 @@ void courier_settle(struct courier *c, enum courier_end end, const char *code, c
 	case COURIER_LATER: courier_again(c, m, &r); break;
 	case COURIER_UNKNOWN: courier_doubt(c, m, &r); break;
 	}
-	if (r.state != MESSAGE_READY && r.state != MESSAGE_IN_DOUBT) {
+	if (r.state != MESSAGE_READY) {
 		courier_news(m, end, code, &data);
-		r.type = r.state == MESSAGE_SENT ? SPAN("message.sent") : SPAN("message.failed");
+		r.type = r.state == MESSAGE_SENT       ? SPAN("message.sent")
+			 : r.state == MESSAGE_IN_DOUBT ? SPAN("message.in_doubt")
+						       : SPAN("message.failed");
 		r.data = buf_as_span(&data);
 	}
 	courier_log_end(m, end, &r);

@@ -734,13 +734,19 @@ const struct sql sql_table[SQL_COUNT] = {
 	/* Whose courier is gone.  backend_start is null for other users' connections: then the number
 	 * alone counts, as alive. */
 	[SQL_CLAIM_SWEEP] = { "claim_sweep", "sb",
-		"update message m set doubts = m.doubts + 1, code = 'courier_gone', "
+		"with u as (update message m set doubts = m.doubts + 1, code = 'courier_gone', "
 		"state = case when $2 and m.class = 'transactional' and m.doubts = 0 then 'ready' "
 		"else 'in_doubt' end, due = case when $2 and m.class = 'transactional' "
 		"and m.doubts = 0 then clock_timestamp() + interval '1 minute' else m.due end "
 		"where m.state = 'sending' and m.channel = $1 and not exists (select from "
 		"pg_stat_activity a where a.pid = m.owner_pid and (a.backend_start is null "
-		"or a.backend_start = m.owner_start)) returning m.id",
+		"or a.backend_start = m.owner_start)) returning *), "
+		"i as (insert into inbox (customer, store, type, data) "
+		"select coalesce(nullif(c.merged_into, 0), u.customer), u.store, 'message.in_doubt', "
+		"json_build_object('message_id', u.id::text, 'rule', u.rule, 'channel', u.channel, "
+		"'code', u.code, 'chain', u.chain::text) from u "
+		"left join customer c on c.id = u.customer where u.state = 'in_doubt') "
+		"select id from u",
 		SQL_TOOL, false },
 	[SQL_TEMPLATE_READ] = { "template_read", "s",
 		"select body from template_text where hash = $1", SQL_TOOL, false },
@@ -904,10 +910,12 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_DOUBT_HOLDER] = { "doubt_holder", "i",
 		"select customer from message where id = $1 and state = 'in_doubt'", SQL_TOOL,
 		false },
-	/* the customer is locked: $3 the state, $4 what the chain hears, if anything */
+	/* What goes once more goes without its chain, which does not wait for it.
+	 * The customer is locked: $3 the state, $4 what the chain hears, if anything */
 	[SQL_DOUBT_RESOLVE] = { "doubt_resolve", "iiss",
 		"with u as (update message set state = $3, code = case when $3 = 'failed' then 'in_doubt' end, "
-		"due = case when $3 = 'ready' then clock_timestamp() else due end, owner_pid = null, "
+		"due = case when $3 = 'ready' then clock_timestamp() else due end, "
+		"keep = keep or $3 = 'ready', owner_pid = null, "
 		"owner_start = null where id = $1 and customer = $2 and state = 'in_doubt' "
 		"returning id, customer, store, channel, rule, chain), "
 		"i as (insert into inbox (customer, store, type, data) select customer, store, $4, "

@@ -168,7 +168,7 @@ static void wait_answer_past(lua_State *L, struct wait_call *w)
 		struct span outcome;
 		int64_t until_us;
 
-		if (span_is(past[n].type, "message.sent") && w->sent_us == TIME_NONE)
+		if (waits_is_handed_over(past[n].type) && w->sent_us == TIME_NONE)
 			for (size_t i = 0; i < w->n_handles; i++)
 				if (w->handles[i].id ==
 					waits_about(WHAT_MESSAGE, past[n].type, past[n].data))

@@ -141,6 +141,7 @@ static const struct vocabulary_type types[] = { /* sorted by name */
 	TYPE("message.complained", message),
 	TYPE("message.delivered", message),
 	TYPE("message.failed", message),
+	TYPE("message.in_doubt", message),
 	TYPE("message.opened", message),
 	TYPE("message.replied", message),
 	TYPE("message.sent", message),

@@ -60,6 +60,11 @@ static struct span waits_outcome(enum what_object object, struct span type)
 	return (struct span){ type.p + dot, type.n - dot };
 }
 
+bool waits_is_handed_over(struct span type)
+{
+	return span_is(type, "message.sent") || span_is(type, "message.in_doubt");
+}
+
 /* A handle that can not come to its outcome any more: a bare one is over by that, else there is nothing to
  * wait for. */
 static enum wait_turn waits_end(const struct wait_plan *w, enum what_object object,
@@ -93,8 +98,7 @@ enum wait_turn waits_meet(const struct wait_plan *w, struct span type, struct sp
 		return WAIT_ON;
 	if (waits_is_dead(type) && waits_only_for(w, WHAT_MESSAGE, id))
 		return waits_end(w, WHAT_MESSAGE, type, ret_outcome);
-	if (runs || !waits_is_open(w, id) ||
-		!(waits_is_dead(type) || span_is(type, "message.sent")))
+	if (runs || !waits_is_open(w, id) || !(waits_is_dead(type) || waits_is_handed_over(type)))
 		return WAIT_ON;
 	*ret_until_us = duration_add(time_us, w->span, zone);
 	return WAIT_RUNS;
@@ -102,7 +106,8 @@ enum wait_turn waits_meet(const struct wait_plan *w, struct span type, struct sp
 
 struct span *waits_types(const struct wait_plan *w, bool runs, struct arena *a, unsigned *ret_n)
 {
-	static const char *const before[] = { "message.sent", "message.failed" };
+	static const char *const before[] = { "message.sent", "message.failed",
+		"message.in_doubt" };
 	unsigned n, most;
 	struct span *own = what_types(&w->what, a, &n), *all;
 	bool tasks = false, messages = !runs && w->n_open;
@@ -113,14 +118,14 @@ struct span *waits_types(const struct wait_plan *w, bool runs, struct arena *a, 
 		messages |= w->what.terms[i].kind == WHAT_OUTCOME &&
 			    w->what.terms[i].object == WHAT_MESSAGE;
 	}
-	most = n + 3;
+	most = n + 4;
 	all = arena_array(a, struct span, most);
 	if (n)
 		memcpy(all, own, n * sizeof *all);
 	if (tasks)
 		all[n++] = SPAN("task.cancelled");
-	for (unsigned k = 0; k < 2; k++) {
-		bool have = !messages || (k == 0 && (runs || !w->n_open));
+	for (unsigned k = 0; k < 3; k++) {
+		bool have = !messages || (k != 1 && (runs || !w->n_open));
 
 		for (unsigned i = 0; i < n && !have; i++)
 			have = span_is(all[i], before[k]);

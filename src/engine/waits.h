@@ -40,6 +40,8 @@ enum wait_turn {
 enum wait_turn waits_meet(const struct wait_plan *w, struct span type, struct span data,
 	int64_t time_us, bool runs, const struct tz *zone, struct span *ret_outcome,
 	int64_t *ret_until_us);
+/* Has the message left, or may it have?  In doubt counts: nothing of it can be withdrawn any more. */
+bool waits_is_handed_over(struct span type);
 /* Types that may mean something, for chain.awaits. */
 struct span *waits_types(const struct wait_plan *w, bool runs, struct arena *a, unsigned *ret_n);
 /* Does the row of a chain say that the time of its wait runs? */

@@ -533,6 +533,33 @@ static void message_time_runs_from_hand_over(void **state)
 	world_close(&w);
 }
 
+/* P14: what is in doubt counts as handed over: no chain stays live for it, and time runs. */
+static void a_message_in_doubt_counts_as_handed_over(void **state)
+{
+	(void)state;
+	open_one("rule 'r' { on = 'x', run = function() email { template = 'question' } end }\n"
+		 "rule 's' { on = 'y', run = function()\n"
+		 "  local m = email { template = 'question', expires = '5h' }\n"
+		 "  note(wait('1h', m.clicked) and 'clicked' or 'not clicked')\n"
+		 "end }");
+	world_event(&w, "x", "{}");
+	assert_int_equal(w.customers[0].n_chains, 1);
+	about_message("message.in_doubt", ",\"code\":\"no_answer\"");
+	assert_int_equal(w.customers[0].n_chains, 0);
+	has("done rule=r");
+	world_event(&w, "x", "{}"); /* mode single: it may start again */
+	assert_int_equal(w.customers[0].n_chains, 1);
+	about_message("message.failed", "");
+	world_event(&w, "y", "{}");
+	world_advance(&w, "3h");
+	assert_int_equal(w.n_notes, 0);
+	about_message("message.in_doubt", "");
+	world_advance(&w, "1h");
+	has("note not clicked");
+	assert_int_equal(w.customers[0].n_chains, 0);
+	world_close(&w);
+}
+
 static void outcomes_there_already_answer_at_once(void **state)
 {
 	(void)state;
@@ -1120,6 +1147,7 @@ int main(void)
 		cmocka_unit_test(a_chain_is_immune_to_its_own_events),
 		cmocka_unit_test(waits_are_answered_by_events),
 		cmocka_unit_test(message_time_runs_from_hand_over),
+		cmocka_unit_test(a_message_in_doubt_counts_as_handed_over),
 		cmocka_unit_test(outcomes_there_already_answer_at_once),
 		cmocka_unit_test(bare_handles_end_by_themselves),
 		cmocka_unit_test(moments),
