@@ -443,6 +443,27 @@ void json_put_text(struct buf *b, struct span s)
 	buf_char(b, '"');
 }
 
+/* Money, nearly always: whole cents, without printf; false: it is something else. */
+static bool json_put_cents(struct buf *b, double x)
+{
+	int64_t cents, part;
+
+	if (fabs(x) >= 1e13)
+		return false;
+	cents = llround(x * 100);
+	if ((double)cents / 100 != x)
+		return false;
+	part = cents < 0 ? -cents % 100 : cents % 100;
+	if (cents < 0)
+		buf_char(b, '-');
+	buf_int(b, cents < 0 ? -cents / 100 : cents / 100);
+	buf_char(b, '.');
+	buf_char(b, (char)('0' + part / 10));
+	if (part % 10)
+		buf_char(b, (char)('0' + part % 10));
+	return true;
+}
+
 void json_put_number(struct buf *b, double x)
 {
 	char digits[40];
@@ -453,6 +474,8 @@ void json_put_number(struct buf *b, double x)
 		buf_int(b, (int64_t)x);
 		return;
 	}
+	if (json_put_cents(b, x))
+		return;
 	for (int precision = 15; precision <= 17; precision++) {
 		snprintf(digits, sizeof digits, "%.*g", precision, x);
 		if (json_number(span_of(digits), &back) && back == x)
@@ -469,6 +492,8 @@ void json_put_key(struct buf *b, const char *key)
 	buf_char(b, ':');
 }
 
+enum { JSON_CANON_KEPT = 1 << 20 }; /* bytes; more is given back */
+
 /* A member written by json_canon. */
 struct json_slot {
 	const char *p; /* where it begins in the output */
@@ -483,6 +508,7 @@ struct json_canon {
 	unsigned depth;
 	struct arena texts;
 	struct buf quoted; /* a string with escapes, written anew */
+	struct buf moved;  /* members that were not in order */
 };
 
 static const char *json_canon_value(struct json_canon *c, const char *p, const char *end);
@@ -516,22 +542,21 @@ static void json_canon_sort(struct json_canon *c, size_t base, char *begin)
 {
 	struct json_slot *slot = c->slots + base;
 	size_t n = c->n - base, len = (size_t)(c->to - begin), i = 1;
-	char *copy, *to = begin;
+	char *to = begin;
 
 	while (i < n && json_slot_order(&slot[i - 1], &slot[i]) <= 0)
 		i++;
 	if (i >= n)
 		return;
 	json_slots_sort(slot, n);
-	copy = xmalloc(len);
-	memcpy(copy, begin, len);
+	buf_clear(&c->moved);
+	buf_add(&c->moved, begin, len);
 	for (i = 0; i < n; i++) {
 		if (i)
 			*to++ = ',';
-		memcpy(to, copy + (slot[i].p - begin), slot[i].n);
+		memcpy(to, c->moved.p + (slot[i].p - begin), slot[i].n);
 		to += slot[i].n;
 	}
-	free(copy);
 }
 
 static const char *json_canon_object(struct json_canon *c, const char *p, const char *end)
@@ -591,10 +616,11 @@ static void json_canon_add(struct json_canon *c, const char *p, size_t n)
 /* Writes a string or a literal. */
 static const char *json_canon_scalar(struct json_canon *c, const char *p, const char *end)
 {
-	const char *behind = json_skip(p, end);
+	bool escaped = false, is_text = p < end && *p == '"';
+	const char *behind = is_text ? json_skip_text(p + 1, end, &escaped) : json_skip(p, end);
 	size_t n = (size_t)(behind - p);
 
-	if (n > 0 && *p == '"' && memchr(p, '\\', n) != NULL) {
+	if (escaped) {
 		buf_clear(&c->quoted);
 		json_put_text(&c->quoted, json_text((struct span){ p, n }, &c->texts));
 		if (c->quoted.n <= n) { /* always so in checked text */
@@ -622,13 +648,20 @@ static const char *json_canon_value(struct json_canon *c, const char *p, const c
 
 void json_canon(struct span value, struct buf *out)
 {
-	struct json_canon c = { .to = buf_reserve(out, value.n) };
+	static struct json_canon c; /* its memory stays for the next value; there are no threads */
 	const char *end = json_end(value);
 
+	c.to = buf_reserve(out, value.n);
+	c.n = 0;
+	c.depth = 0;
 	json_canon_value(&c, json_gap(value.p, end), end);
 	*c.to = '\0';
 	out->n = (size_t)(c.to - out->p);
-	free(c.slots);
 	arena_fini(&c.texts);
-	buf_free(&c.quoted);
+	if (c.moved.cap > JSON_CANON_KEPT) {
+		buf_free(&c.moved);
+		buf_free(&c.quoted);
+		free(c.slots);
+		c = (struct json_canon){ 0 };
+	}
 }

@@ -90,7 +90,8 @@ static void arena_block_add(struct arena *a, size_t n)
 	a->total += size;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+/* Memory as it comes. */
+static void *arena_take(struct arena *a, size_t n)
 {
 	void *p;
 
@@ -101,15 +102,21 @@ void *arena_alloc(struct arena *a, size_t n)
 		arena_block_add(a, n);
 	p = a->head->bytes + a->used;
 	a->used += n;
-	return memset(p, 0, n);
+	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	return memset(arena_take(a, n), 0, n);
 }
 
 char *arena_dup(struct arena *a, const void *p, size_t n)
 {
-	char *copy = arena_alloc(a, n + 1);
+	char *copy = arena_take(a, n + 1);
 
 	if (n)
 		memcpy(copy, p, n);
+	copy[n] = '\0';
 	return copy;
 }
 
@@ -120,16 +127,18 @@ char *arena_strdup(struct arena *a, const char *s)
 
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
+	char most[128], *s; /* what is printed is seldom longer */
 	va_list ap;
-	char *s;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(most, sizeof most, fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		abort();
-	s = arena_alloc(a, (size_t)n + 1);
+	if ((size_t)n < sizeof most)
+		return arena_dup(a, most, (size_t)n);
+	s = arena_take(a, (size_t)n + 1);
 	va_start(ap, fmt);
 	vsnprintf(s, (size_t)n + 1, fmt, ap);
 	va_end(ap);

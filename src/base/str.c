@@ -8,27 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct span span_of(const char *s)
-{
-	return (struct span){ s, s ? strlen(s) : 0 };
-}
-
-bool span_eq(struct span a, struct span b)
-{
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool span_is(struct span a, const char *s)
-{
-	return span_eq(a, span_of(s));
-}
-
-bool span_starts(struct span a, const char *prefix)
-{
-	size_t n = strlen(prefix);
-
-	return a.n >= n && memcmp(a.p, prefix, n) == 0;
-}
+enum { STR_PRINTED = 60 }; /* what is printed is seldom longer */
 
 int span_cmp(struct span a, struct span b)
 {
@@ -83,42 +63,14 @@ bool span_to_i64(struct span a, int64_t *ret)
 	return true;
 }
 
-char *buf_reserve(struct buf *b, size_t more)
+void buf_grow(struct buf *b, size_t more)
 {
 	size_t need = b->n + more + 1;
 
-	if (need > b->cap) {
-		b->cap = b->cap ? b->cap : 64;
-		while (b->cap < need)
-			b->cap *= 2;
-		b->p = xrealloc(b->p, b->cap);
-	}
-	return b->p + b->n;
-}
-
-void buf_add(struct buf *b, const void *p, size_t n)
-{
-	char *at = buf_reserve(b, n);
-
-	if (n)
-		memcpy(at, p, n);
-	b->n += n;
-	b->p[b->n] = '\0';
-}
-
-void buf_span(struct buf *b, struct span s)
-{
-	buf_add(b, s.p, s.n);
-}
-
-void buf_str(struct buf *b, const char *s)
-{
-	buf_add(b, s, strlen(s));
-}
-
-void buf_char(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
+	b->cap = b->cap ? b->cap : 64;
+	while (b->cap < need)
+		b->cap *= 2;
+	b->p = xrealloc(b->p, b->cap);
 }
 
 void buf_int(struct buf *b, int64_t v)
@@ -136,18 +88,22 @@ void buf_int(struct buf *b, int64_t v)
 
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
+	char *at = buf_reserve(b, STR_PRINTED);
+	size_t room = b->cap - b->n;
 	va_list ap;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(at, room, fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		abort();
-	buf_reserve(b, (size_t)n);
-	va_start(ap, fmt);
-	vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
-	va_end(ap);
+	if ((size_t)n >= room) {
+		at = buf_reserve(b, (size_t)n);
+		va_start(ap, fmt);
+		vsnprintf(at, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
 	b->n += (size_t)n;
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct span {
 	const char *p;
@@ -22,10 +23,29 @@ struct span {
 #define SPAN(lit) ((struct span){ (lit), sizeof(lit) - 1 })
 #define SPAN_ARG(s) (int)(s).n, (s).n ? (s).p : "" /* for "%.*s" */
 
-struct span span_of(const char *s); /* NULL gives no text */
-bool span_eq(struct span a, struct span b);
-bool span_is(struct span a, const char *s);
-bool span_starts(struct span a, const char *prefix);
+/* Inline, as the writers of a buf below: an event passes through a hundred of them. */
+static inline struct span span_of(const char *s) /* NULL gives no text */
+{
+	return (struct span){ s, s ? strlen(s) : 0 };
+}
+
+static inline bool span_eq(struct span a, struct span b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool span_is(struct span a, const char *s)
+{
+	return span_eq(a, span_of(s));
+}
+
+static inline bool span_starts(struct span a, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return a.n >= n && memcmp(a.p, prefix, n) == 0;
+}
+
 /* Order of bytes, shorter first when one is the other's beginning: for qsort and bsearch. */
 int span_cmp(struct span a, struct span b);
 /* FNV-1a: for hash tables inside one process, not for anything an attacker can aim at for gain. */
@@ -41,12 +61,42 @@ struct buf {
 	size_t cap; /* bytes allocated */
 };
 
+/* For buf_reserve: takes more memory. */
+void buf_grow(struct buf *b, size_t more);
+
 /* Room for `more` bytes behind the written ones; returns where they begin. */
-char *buf_reserve(struct buf *b, size_t more);
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_span(struct buf *b, struct span s);
-void buf_str(struct buf *b, const char *s);
-void buf_char(struct buf *b, char c);
+static inline char *buf_reserve(struct buf *b, size_t more)
+{
+	if (b->cap - b->n <= more)
+		buf_grow(b, more);
+	return b->p + b->n;
+}
+
+static inline void buf_add(struct buf *b, const void *p, size_t n)
+{
+	char *at = buf_reserve(b, n);
+
+	if (n)
+		memcpy(at, p, n);
+	at[n] = '\0';
+	b->n += n;
+}
+
+static inline void buf_span(struct buf *b, struct span s)
+{
+	buf_add(b, s.p, s.n);
+}
+
+static inline void buf_str(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+static inline void buf_char(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
+
 void buf_int(struct buf *b, int64_t v); /* decimal, without printf */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Empty again; the memory stays. */

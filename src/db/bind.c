@@ -298,10 +298,11 @@ struct span db_rows_text(const struct db_rows *r, size_t row, unsigned col)
 {
 	const PGresult *res = bind_result(r);
 
-	if (PQgetisnull(res, (int)row, (int)col))
+	int n = PQgetlength(res, (int)row, (int)col); /* of NULL: 0 */
+
+	if (n == 0 && PQgetisnull(res, (int)row, (int)col))
 		return (struct span){ NULL, 0 };
-	return (struct span){ PQgetvalue(res, (int)row, (int)col),
-		(size_t)PQgetlength(res, (int)row, (int)col) };
+	return (struct span){ PQgetvalue(res, (int)row, (int)col), (size_t)n };
 }
 
 /* A big-endian integer of 1 to 8 bytes, sign extended. */

@@ -189,10 +189,23 @@ static const char *skip_broken(const char *p, const char *end)
 	return NULL;
 }
 
+enum { ELEMENT_PATH = 32 };
+
+/* "$[3]": where the next element of a batch stands. */
+static struct span element_path(struct reader *r)
+{
+	struct buf path = { .p = arena_alloc(r->a, ELEMENT_PATH), .cap = ELEMENT_PATH };
+
+	buf_str(&path, "$[");
+	buf_int(&path, (int64_t)r->n);
+	buf_char(&path, ']');
+	return buf_as_span(&path);
+}
+
 /* One element of a batch at p; returns the position behind it, or NULL when it has no end. */
 static const char *read_element(struct reader *r, const char *p, const char *end)
 {
-	struct span at = span_of(arena_printf(r->a, "$[%zu]", r->n));
+	struct span at = element_path(r);
 	struct envelope_item *item = add_item(r, at);
 	struct json_member m[A_WANTED];
 	struct json_fault fault;
@@ -229,7 +242,7 @@ static bool read_batch(struct reader *r, const char *p, const char *end)
 		if (r->n == admit_limits.batch_events)
 			return refuse(r, ENVELOPE_TOO_LARGE,
 				arena_printf(r->a, "more than %zu events in one body", r->n),
-				span_of(arena_printf(r->a, "$[%zu]", r->n)));
+				element_path(r));
 		p = read_element(r, p, end);
 		if (!p)
 			return false;

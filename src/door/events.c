@@ -76,7 +76,9 @@ static void events_put_verdict(struct buf *b, const struct shop_event *e)
 		json_put_text(b, e->id);
 	else
 		buf_str(b, "null");
-	buf_printf(b, ",\"status\":\"%s\"", event_status_name(e->status));
+	buf_str(b, ",\"status\":\"");
+	buf_str(b, event_status_name(e->status));
+	buf_char(b, '"');
 	if (e->reason != NULL && (e->status == EVENT_QUARANTINED || e->status == EVENT_CONFLICT)) {
 		buf_str(b, ",\"reason\":");
 		json_put_text(b, span_of(e->reason));

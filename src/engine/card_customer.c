@@ -423,23 +423,28 @@ static void empty_cart(struct customer *c)
 	c->changed |= CARD_CHANGED_ACTIVITY;
 }
 
+/* data.customer; admission has found it already. */
+static struct span said_of_customer(const struct shop_event *e)
+{
+	return e->origin == EVENT_POSTED ? e->about : field_get(e->data, "customer");
+}
+
 void card_apply_customer(struct card_work *w)
 {
 	struct span type = w->e->type;
-	struct field_want want[] = { { "customer", { 0 } }, { "campaign", { 0 } } };
 
-	field_pick(w->e->data, want, 2);
 	if (span_is(type, "customer.created") || span_is(type, "customer.updated"))
 		set_traits(w);
-	fill_contacts(w, want[0].value);
+	fill_contacts(w, said_of_customer(w->e));
 	attach_keys(w);
 	if (w->e->previous.value.n) /* nobody was known by it, or his card was taken over */
 		card_attach(w, w->e->previous.kind, w->e->previous.value);
 	compose_name(w);
 	set_seen(w);
-	if (want[1].value.p)
+	if (span_is(type, "page.viewed") && !w->v->card->text[CARD_FIRST_SOURCE].n)
 		fill_text(w->v, CARD_FIRST_SOURCE,
-			short_text(field_get(want[1].value, "source"), &w->b->arena));
+			short_text(field_get(field_get(w->e->data, "campaign"), "source"),
+				&w->b->arena));
 	if (span_is(type, "cart.updated"))
 		set_cart(w);
 	else if (span_is(type, "order.placed"))

@@ -483,6 +483,17 @@ static void note_elsewhere(struct card_work *w, struct span id)
 	BATCH_PUSH(&w->b->arena, w->v->notes, w->v->n_notes, w->v->cap_notes) = n;
 }
 
+/* Can the event be about an order at all?  Rules' own events name one without having it as a key. */
+static bool may_name_order(const struct shop_event *e)
+{
+	if (e->origin == EVENT_EMITTED)
+		return true;
+	for (unsigned i = e->n_identity; i-- > 0;)
+		if (e->identity[i].kind == IDENTITY_ORDER)
+			return true;
+	return false;
+}
+
 void card_apply_order(struct card_work *w)
 {
 	struct field_want f[F_WANTED];
@@ -490,6 +501,8 @@ void card_apply_order(struct card_work *w)
 	struct worth before;
 	struct span id;
 
+	if (!may_name_order(w->e))
+		return;
 	for (int i = 0; i < F_WANTED; i++)
 		f[i].key = wanted[i];
 	field_pick(w->e->data, f, F_WANTED);

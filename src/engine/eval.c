@@ -115,12 +115,27 @@ static void eval_take(lua_State *L, int n, void *ud)
 		e->text = eval_text(L, e, lua_absindex(L, -n));
 }
 
+/* Text for the crash note, cut when it is too long. */
+struct clipped {
+	size_t n;
+	char text[CRASH_ID_SIZE];
+};
+
+static void clip_add(struct clipped *c, struct span s)
+{
+	size_t room = sizeof c->text - 1 - c->n, n = s.n < room ? s.n : room;
+
+	if (n)
+		memcpy(c->text + c->n, s.p, n);
+	c->text[c->n += n] = '\0';
+}
+
 /* Tells the crash note what is run now. */
 static void eval_note(const struct eval *e, bool begins)
 {
 	const struct judge_env *env = &e->desk->sitting->judge->env;
-	char id[CRASH_ID_SIZE];
-	int n;
+	struct clipped id;
+	char number[24];
 
 	if (!env->note)
 		return;
@@ -128,16 +143,20 @@ static void eval_note(const struct eval *e, bool begins)
 		env->note(env->arg, NULL, (struct span){ NULL, 0 }, (struct span){ NULL, 0 });
 		return;
 	}
-	if (e->answer.p || !e->frame->event)
-		n = snprintf(id, sizeof id, "%lld", (long long)e->chain->id);
-	else
-		n = snprintf(id, sizeof id, "%s/%.*s/%.*s", e->shop->id, SPAN_ARG(e->event->source),
-			SPAN_ARG(e->event->id));
-	if (n >= (int)sizeof id)
-		n = (int)sizeof id - 1;
+	id.n = 0;
+	if (e->answer.p || !e->frame->event) {
+		snprintf(number, sizeof number, "%lld", (long long)e->chain->id);
+		clip_add(&id, span_of(number));
+	} else {
+		clip_add(&id, span_of(e->shop->id));
+		clip_add(&id, SPAN("/"));
+		clip_add(&id, e->event->source);
+		clip_add(&id, SPAN("/"));
+		clip_add(&id, e->event->id);
+	}
 	env->note(env->arg, e->answer.p || !e->frame->event ? "chain" : "event",
-		(struct span){ id, (size_t)n }, span_of(e->rule->name));
-	FAILPOINT_ID("judge.eval", e->rule->name, id);
+		(struct span){ id.text, id.n }, span_of(e->rule->name));
+	FAILPOINT_ID("judge.eval", e->rule->name, id.text);
 }
 
 /* What came of the run, seen from the outside. */

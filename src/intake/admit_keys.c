@@ -309,6 +309,7 @@ struct admit_keys_fault admit_keys(
 
 	memcpy(f, wanted, sizeof f);
 	field_pick(e->data, f, K_WANTED);
+	e->about = f[K_CUSTOMER].value;
 	if (!put_previous(&k, f[K_PREVIOUS].value))
 		return (struct admit_keys_fault){ "previous_id is missing or can not be read",
 			"data.previous_id" };

@@ -62,24 +62,40 @@ static void lane_add_types(struct batch *b, struct span type)
 					i + 2 });
 }
 
-/* One key may stand in a batch only once: the second is judged as duplicate or conflict by the next one. */
-static bool lane_key_is_new(struct map *keys, struct buf *key, const struct shop_event *e)
+/* Hashes of the keys in a batch; 0 is an empty slot. */
+struct form_keys {
+	uint32_t *slots;
+	size_t mask;
+};
+
+static struct form_keys form_keys_new(struct arena *a, size_t most)
 {
-	buf_clear(key);
-	buf_span(key, e->id);
-	buf_char(key, '\0');
-	buf_span(key, e->source);
-	buf_char(key, '\0');
-	buf_str(key, e->shop->id);
-	if (map_get(keys, buf_as_span(key)) != NULL)
-		return false;
-	map_put(keys, buf_as_span(key), keys);
+	size_t n = 16;
+
+	while (n < most * 2)
+		n *= 2;
+	return (struct form_keys){ arena_array(a, uint32_t, n), n - 1 };
+}
+
+/* One key may stand in a batch only once: the second is judged as duplicate or conflict by the next one.  So it is with
+ * one that only has the hash of another: it loses nothing by waiting. */
+static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
+{
+	uint32_t hash = span_hash(e->id) ^ span_hash(e->source) * 31 ^
+			span_hash(span_of(e->shop->id)) * 127;
+	size_t i;
+
+	hash = hash ? hash : 1;
+	for (i = hash & keys->mask; keys->slots[i] != 0; i = (i + 1) & keys->mask)
+		if (keys->slots[i] == hash)
+			return false;
+	keys->slots[i] = hash;
 	return true;
 }
 
 /* Takes this customer's events, as many as fit. */
 static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flow_customer *c,
-	size_t room, struct map *keys, struct buf *key)
+	size_t room, struct form_keys *keys)
 {
 	struct batch *b = &l->batch;
 	struct visit *v = NULL;
@@ -88,7 +104,7 @@ static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flo
 
 	if (c->single)
 		room = 1;
-	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && lane_key_is_new(keys, key, e)) {
+	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && form_key_is_new(keys, e)) {
 		if (v == NULL)
 			v = lane_add_visit(l, c);
 		flow_place(f, e, FLOW_IN_BATCH);
@@ -120,14 +136,14 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	int64_t boot_us = flow_boot_us(f);
 	struct flow_customer *c, *next;
 	struct shop_event *e;
-	struct map keys = { 0 };
-	struct buf key = { 0 };
+	struct form_keys keys;
 	bool alone = false;
 	size_t n = 0;
 
 	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
 		return false;
 	lane_reset(l, BATCH_EVENTS);
+	keys = form_keys_new(&l->batch.arena, f->limits.batch);
 	for (c = TAILQ_FIRST(&f->ready); c != NULL && n < f->limits.batch; c = next) {
 		bool waits =
 			c->busy_since_us != 0 && boot_us - c->busy_since_us >= FORM_PATIENCE_US;
@@ -137,7 +153,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 			(f->n_lanes > 1 && waits != spare) || (c->alone && n > 0))
 			continue;
 		alone = c->alone || waits;
-		n += lane_take_customer(f, l, c, f->limits.batch - n, &keys, &key);
+		n += lane_take_customer(f, l, c, f->limits.batch - n, &keys);
 		l->patient = waits;
 		if (alone && n > 0)
 			break;
@@ -153,8 +169,6 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 			break;
 	}
 	f->aside_alone &= !TAILQ_EMPTY(&f->aside) || l->batch.n_aside > 0;
-	map_fini(&keys);
-	buf_free(&key);
 	if (n == 0)
 		return false;
 	lane_sort_visits(l);

@@ -50,6 +50,7 @@ struct shop_event {
 	const struct shop *shop;      /* from the credentials or the topic */
 	struct span source, id, type; /* the key is (shop, source, id); source may be empty */
 	struct span data;             /* checked JSON, always an object */
+	struct span about;            /* data.customer of a posted event, or {NULL, 0} */
 	int64_t time_us;              /* when it happened; TIME_NONE: then received_us counts */
 	int64_t received_us;          /* when a door took it */
 	int64_t claimed_us; /* the time it claimed, when that was too far ahead; else TIME_NONE */

@@ -80,6 +80,7 @@ static bool happen_at(
 		(order = field_text(order, &k->b.arena)).n && order.n <= 128)
 		e->identity[e->n_identity++] = (struct identity){ IDENTITY_ORDER,
 			span_of(arena_printf(&k->b.arena, "%s/%.*s", shop.id, SPAN_ARG(order))) };
+	e->about = field_get(e->data, "customer");
 	k->last = e;
 	return card_apply(&k->b, k->v, e, &k->follow);
 }
@@ -285,12 +286,13 @@ static void order_of_another(void **state)
 	struct customer *c = k->v->card;
 	struct shop_event e;
 
-	happen(k, "page.viewed", "{}");
+	happen(k, "page.viewed", "{\"order_id\":\"9\"}");
+	k->v->n_orders = 0;
 	e = *k->last;
 	e.type = SPAN("order.placed");
 	e.data = SPAN("{\"order_id\":\"9\",\"total\":10,\"products\":[{}]}");
 	e.order_elsewhere = true;
-	k->follow.n = 0;
+	k->follow.n = k->v->n_identities = 0;
 	assert_true(card_apply(&k->b, k->v, &e, &k->follow));
 	assert_int_equal(k->v->n_orders, 0);
 	assert_int_equal(k->v->n_identities, 0);

@@ -204,6 +204,7 @@ struct shop_event *world_post(struct world *w, int customer, const char *type, c
 	e->claimed_us = TIME_NONE;
 	e->customer = customer + 1;
 	world_name_order(w, e);
+	e->about = field_get(e->data, "customer");
 	w->pending[w->n_pending++] = e;
 	return e;
 }
