@@ -394,6 +394,8 @@ static enum claim_result claims_choose(
 	bind_begin(&k->bind, SQL_CLAIM_MESSAGES);
 	bind_i64(&k->bind, 0, customer);
 	bind_key(&k->bind, 1, span_of(message_channel_name(k->o->channel)));
+	for (size_t i = 0; i < k->o->n_shops; i++)
+		bind_key(&k->bind, 2, span_of(k->o->shops[i].id));
 	if (!claims_exec(k, &rows, err))
 		return CLAIM_TROUBLE;
 	for (size_t i = 0; i < db_rows_count(rows) && result == CLAIM_NONE; i++)

@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCHEMA_LOCK = 1853187431 /* "nudg" */, KEEPER_PRUNED = SQL_COUNT };
+enum { SCHEMA_LOCK = 1853187431 /* "nudg" */, KEEPER_PRUNED = SQL_COUNT, KEEPER_PAGED };
 static const int64_t SCHEMA_PERIOD_US = 3600000000;
 static const int64_t SCHEMA_RETRY_US = 60000000;
 
@@ -173,7 +173,14 @@ bool schema_migrate(const char *dsn, const char *dir, void (*say)(void *arg, con
 
 /*** the keeper ***/
 
-enum keeper_step { KEEPER_REST, KEEPER_AHEAD, KEEPER_OLD, KEEPER_DETACH, KEEPER_PRUNE };
+enum keeper_step {
+	KEEPER_REST,
+	KEEPER_AHEAD,
+	KEEPER_OLD,
+	KEEPER_DETACH,
+	KEEPER_EXPIRE,
+	KEEPER_PRUNE
+};
 
 struct schema_keeper {
 	struct loop *loop;
@@ -184,7 +191,9 @@ struct schema_keeper {
 	struct schema_keep keep;
 	int64_t made, until_us;
 	size_t prune;  /* row of keeper_prunes that is at work */
-	size_t pruned; /* rows that its last statement deleted */
+	size_t pruned; /* rows that its last statement deleted, or expired */
+	int64_t after; /* a table that is gone through in pages: the last one ended here */
+	bool is_more;  /* ... and there are more old rows behind it */
 	char **todo;   /* statements, taken from the end */
 	size_t n_todo, cap_todo;
 	struct bind bind;
@@ -194,14 +203,15 @@ struct schema_keeper {
 static const struct {
 	enum sql_id sql;
 	size_t months; /* offset in struct schema_keep */
+	bool in_pages; /* not all that is old goes */
 } keeper_prunes[] = {
-	{ SQL_PRUNE_MESSAGE, offsetof(struct schema_keep, messages) },
-	{ SQL_PRUNE_TASK, offsetof(struct schema_keep, tasks) },
-	{ SQL_PRUNE_QUARANTINE, offsetof(struct schema_keep, quarantine) },
-	{ SQL_PRUNE_CONFLICT, offsetof(struct schema_keep, quarantine) },
-	{ SQL_PRUNE_AUDIT, offsetof(struct schema_keep, audit) },
-	{ SQL_PRUNE_CONSENT, offsetof(struct schema_keep, consent_log) },
-	{ SQL_PRUNE_FAULT, offsetof(struct schema_keep, quarantine) },
+	{ SQL_PRUNE_MESSAGE, offsetof(struct schema_keep, messages), true },
+	{ SQL_PRUNE_TASK, offsetof(struct schema_keep, tasks), true },
+	{ SQL_PRUNE_QUARANTINE, offsetof(struct schema_keep, quarantine), false },
+	{ SQL_PRUNE_CONFLICT, offsetof(struct schema_keep, quarantine), false },
+	{ SQL_PRUNE_AUDIT, offsetof(struct schema_keep, audit), false },
+	{ SQL_PRUNE_CONSENT, offsetof(struct schema_keep, consent_log), false },
+	{ SQL_PRUNE_FAULT, offsetof(struct schema_keep, quarantine), false },
 };
 enum { KEEPER_PRUNES = sizeof keeper_prunes / sizeof *keeper_prunes };
 
@@ -214,7 +224,16 @@ static void keeper_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
 	switch ((int)tag) {
 	case SQL_PARTITIONS_AHEAD: k->made = db_rows_i64(rows, 0, 0); break;
 	case SQL_PARTITIONS_UNTIL: k->until_us = db_rows_time(rows, 0, 0); break;
-	case KEEPER_PRUNED: k->pruned = db_rows_count(rows); break;
+	case KEEPER_PRUNED:
+		k->pruned = db_rows_count(rows);
+		k->is_more = k->pruned >= SQL_PRUNE_ROWS;
+		break;
+	case KEEPER_PAGED:
+		k->pruned = (size_t)db_rows_i64(rows, 0, 0);
+		k->after = db_rows_i64(rows, 0, 1);
+		k->is_more = db_rows_i64(rows, 0, 2) >= SQL_PRUNE_ROWS;
+		break;
+	case SQL_EXPIRE_UNCLAIMED: k->pruned = (size_t)db_rows_i64(rows, 0, 0); break;
 	}
 }
 
@@ -266,11 +285,24 @@ static void keeper_on_end(void *arg, const struct db_end *end)
 		FAILPOINT("keeper.detached");
 		keeper_enter(k, KEEPER_DETACH);
 		break;
+	case KEEPER_EXPIRE:
+		if (k->pruned > 0)
+			log_warning(&k->lc,
+				"%zu messages expired before a courier came for them; see \"couriers\" "
+				"in the configuration",
+				k->pruned);
+		k->prune = 0;
+		k->after = 0;
+		keeper_enter(k, k->pruned < SQL_PRUNE_ROWS ? KEEPER_PRUNE : KEEPER_EXPIRE);
+		break;
 	case KEEPER_PRUNE:
 		if (k->pruned > 0)
 			log_info(&k->lc, "%s: %zu rows",
 				sql_table[keeper_prunes[k->prune].sql].name, k->pruned);
-		k->prune += k->pruned < SQL_PRUNE_ROWS;
+		if (!k->is_more) {
+			k->prune++;
+			k->after = 0;
+		}
 		keeper_enter(k, KEEPER_PRUNE);
 		break;
 	case KEEPER_REST: break;
@@ -282,8 +314,7 @@ static void keeper_detach(struct schema_keeper *k)
 	char *sql;
 
 	if (k->n_todo == 0) {
-		k->prune = 0;
-		keeper_enter(k, KEEPER_PRUNE);
+		keeper_enter(k, KEEPER_EXPIRE);
 		return;
 	}
 	sql = k->todo[--k->n_todo];
@@ -309,7 +340,10 @@ static void keeper_prune(struct schema_keeper *k)
 	}
 	bind_begin(&k->bind, keeper_prunes[k->prune].sql);
 	bind_int(&k->bind, 0, months);
-	db_send(k->db, &k->bind, keeper_on_rows, k, KEEPER_PRUNED);
+	if (keeper_prunes[k->prune].in_pages)
+		bind_i64(&k->bind, 1, k->after);
+	db_send(k->db, &k->bind, keeper_on_rows, k,
+		keeper_prunes[k->prune].in_pages ? KEEPER_PAGED : KEEPER_PRUNED);
 	db_sync(k->db, keeper_on_end, k);
 }
 
@@ -343,6 +377,10 @@ static void keeper_enter(struct schema_keeper *k, enum keeper_step to)
 		db_sync(k->db, keeper_on_end, k);
 		break;
 	case KEEPER_DETACH: keeper_detach(k); break;
+	case KEEPER_EXPIRE:
+		db_send_plain(k->db, SQL_EXPIRE_UNCLAIMED, keeper_on_rows, k, SQL_EXPIRE_UNCLAIMED);
+		db_sync(k->db, keeper_on_end, k);
+		break;
 	case KEEPER_PRUNE: keeper_prune(k); break;
 	}
 }

@@ -675,8 +675,9 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_CLAIM_LOCK] = { "claim_lock", "i",
 		"select id from customer where id = $1 for no key update skip locked", SQL_TOOL,
 		false },
-	/* All his due messages of the channel, best first. */
-	[SQL_CLAIM_MESSAGES] = { "claim_messages", "is",
+	/* His due messages of the channel, best first; not those that nobody may take now, so that they do not
+	 * stand before the others. */
+	[SQL_CLAIM_MESSAGES] = { "claim_messages", "isS",
 		"select m.id, m.chain, m.store, m.rule, m.class, m.priority, m.template, "
 		"m.template_hash, m.lang, m.data, m.address, m.subject, m.created, m.due, m.expires, "
 		"m.keep, m.attempts, m.doubts, "
@@ -685,7 +686,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"and s.channel = m.channel and s.base = c.base "
 		"and s.address = coalesce(m.address, c.email)) "
 		"from message m where m.customer = $1 and m.channel = $2 and m.state = 'ready' "
-		"and m.due <= now() order by case m.class when 'transactional' then 0 "
+		"and m.due <= now() and m.store = any($3) and not exists (select from pause p "
+		"where p.scope = 'rule:' || m.rule) order by case m.class when 'transactional' then 0 "
 		"when 'marketing' then 1 else 2 end, m.priority desc, m.created, m.id limit 50",
 		SQL_TOOL, false },
 	/* Stop buttons, the clock, and which cluster this is and which one sent last. */
@@ -770,16 +772,37 @@ const struct sql sql_table[SQL_COUNT] = {
 		false },
 	[SQL_PARTITIONS_OLD] = { "partitions_old", "ss",
 		"select parent, name, todo from partitions_old($1, $2)", SQL_KEEPER, false },
-	/* only the oldest rows are looked at: what is open among them stays and costs a look per hour */
-	[SQL_PRUNE_MESSAGE] = { "prune_message", "n",
-		"delete from message where id in (select o.id from (select id, created, state "
-		"from message order by id limit 5000) o where o.created < " OLDER_THAN
-		" and o.state not in ('ready', 'sending', 'in_doubt'))",
+	/* Couriers expire what they come for; this is for channels that have none anywhere. */
+	[SQL_EXPIRE_UNCLAIMED] = { "expire_unclaimed", "",
+		"with c as (select c.id, m.id as message from message m join customer c "
+		"on c.id = m.customer where m.state = 'ready' "
+		"and m.expires < now() - interval '5 minutes' "
+		"order by m.id limit 5000 for no key update of c skip locked), "
+		"u as (update message set state = 'expired', code = 'nobody', "
+		"detail = 'no courier came for it in time' where id in (select message from c) "
+		"and state = 'ready' returning id, customer, store, rule, channel, chain), "
+		"i as (insert into inbox (customer, store, type, data) select customer, store, "
+		"'message.failed', json_build_object('message_id', id::text, 'rule', rule, "
+		"'channel', channel, 'code', 'expired', 'chain', chain::text) from u) "
+		"select count(*) from u",
 		SQL_KEEPER, false },
-	[SQL_PRUNE_TASK] = { "prune_task", "n",
-		"delete from task where id in (select o.id from (select id, created, state "
-		"from task order by id limit 5000) o where o.created < " OLDER_THAN
-		" and o.state not in ('open', 'taken'))",
+	/* Page by page, $2: behind this one; gives what was deleted, where the page ends, and how many of it
+	 * are old: what is open among them stays, and is passed over. */
+	[SQL_PRUNE_MESSAGE] = { "prune_message", "ni",
+		"with o as materialized (select id, created, state from message where id > $2 "
+		"order by id limit 5000), d as (delete from message where id in (select o.id from o "
+		"where o.created < " OLDER_THAN
+		" and o.state not in ('ready', 'sending', 'in_doubt')) returning 1) "
+		"select (select count(*) from d), coalesce(max(o.id), 0), "
+		"count(*) filter (where o.created < " OLDER_THAN ") from o",
+		SQL_KEEPER, false },
+	[SQL_PRUNE_TASK] = { "prune_task", "ni",
+		"with o as materialized (select id, created, state from task where id > $2 "
+		"order by id limit 5000), d as (delete from task where id in (select o.id from o "
+		"where o.created < " OLDER_THAN
+		" and o.state not in ('open', 'taken')) returning 1) "
+		"select (select count(*) from d), coalesce(max(o.id), 0), "
+		"count(*) filter (where o.created < " OLDER_THAN ") from o",
 		SQL_KEEPER, false },
 	[SQL_PRUNE_QUARANTINE] = { "prune_quarantine", "n",
 		"delete from quarantine where n in (select n from quarantine where received < " OLDER_THAN

@@ -110,6 +110,17 @@ static void health_on_known(struct ask_job *job)
 	ask_answer(job, status, "application/json", buf_as_span(&job->out));
 }
 
+/* The database did not answer: what is known without it is said all the same. */
+static void health_on_unknown(struct ask_job *job, int status)
+{
+	struct health_wait *w = job->user;
+
+	(void)status;
+	buf_clear(&job->out);
+	status = health_write(w->health, (struct span){ NULL, 0 }, &job->out);
+	ask_answer(job, status, "application/json", buf_as_span(&job->out));
+}
+
 static void health_on_ready(void *arg, struct http_request *req)
 {
 	struct health *h = arg;
@@ -126,6 +137,7 @@ static void health_on_ready(void *arg, struct http_request *req)
 		return;
 	}
 	((struct health_wait *)job->user)->health = h;
+	job->fail = health_on_unknown;
 	ask_bind(job, SQL_API_PAUSES);
 	ask_send(job, health_on_pauses, 0);
 	ask_sync(job, health_on_known);

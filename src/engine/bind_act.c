@@ -30,6 +30,9 @@ enum {
 		100, /* ready ones of chains that give way may stand before the one that counts */
 };
 
+/* What is not handed over to the broker within a day expires. */
+#define ACT_PUBLISH_US CLOCK_DAY_US
+
 /* The most that a message may carry: [limits] with_bytes. */
 static size_t act_with_bytes(const struct eval *e)
 {
@@ -321,6 +324,7 @@ static int l_act_publish(lua_State *L)
 	m = act_message(e, CHANNEL_PUBLISH);
 	m->keep =
 		true; /* it goes to the store, not to him: a chain that ended takes nothing back */
+	m->expires_us = act_now(e) + ACT_PUBLISH_US;
 	m->data = sitting_keep(e->desk->sitting, b);
 	act_write_message(e, m);
 	eval_record(L, e, "publish", topic, act_result(e, "", m->id));
@@ -328,6 +332,17 @@ static int l_act_publish(lua_State *L)
 }
 
 /*** tasks ***/
+
+bool act_is_policy(struct span name)
+{
+	static const char *const policies[] = { "last_manager", "least_loaded", "round_robin",
+		"order_manager", "head" };
+
+	for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
+		if (span_is(name, policies[i]))
+			return true;
+	return false;
+}
 
 /* Is there such a manager or group in the configuration? */
 static void act_check_staff(lua_State *L, struct eval *e, struct span name, bool group)
@@ -345,6 +360,10 @@ static void act_check_staff(lua_State *L, struct eval *e, struct span name, bool
 			return;
 		suggest_offer(&near, have);
 	}
+	if (!group && act_is_policy(name))
+		luaL_error(L,
+			"task: assign names one manager of the configuration, not a way to "
+			"choose one; for anybody of a group write group = \"NAME\" without assign");
 	if (near.best)
 		luaL_error(L, "task: there is no %s \"%s\"; did you mean \"%s\"?",
 			group ? "group" : "manager", name.p, near.best);

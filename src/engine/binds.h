@@ -3,12 +3,16 @@
 /*
  * The calls that rules may make, one file per group: each defines its functions in a new script.
  */
+#include "base/str.h"
+
 #include <lua.h>
 
 struct script;
 
 /* email task publish set tag untag emit note */
 void bind_act(struct script *s);
+/* Is it a way to choose a manager, which assign does not take, and no manager? */
+bool act_is_policy(struct span name);
 /* wait wait_until */
 void bind_wait(struct script *s);
 /* before after today tomorrow next_time working */

@@ -7,6 +7,7 @@
  */
 #include "base/duration.h"
 #include "base/json.h"
+#include "engine/binds.h"
 #include "engine/card.h"
 #include "engine/lint_int.h"
 #include "engine/liquid.h"
@@ -287,6 +288,15 @@ static void lint_staff(struct lint *l, const struct lint_node *n, const char *ca
 	const struct staff *staff = l->judge->env.staff;
 	struct suggest s;
 
+	if (n && !group &&
+		(n->kind == LINT_TABLE || (n->kind == LINT_TEXT && act_is_policy(n->text)))) {
+		lint_say(l, LINT_ERROR, n->line,
+			"%s: assign names one manager of the configuration, not %s; for anybody of a "
+			"group write group = \"NAME\" without assign",
+			call, n->kind == LINT_TABLE ? "a list" : "a way to choose one");
+		return;
+	}
+
 	if (!staff || !n || n->kind != LINT_TEXT)
 		return;
 	suggest_init(&s, lint_string(l, n->text));
@@ -447,7 +457,7 @@ static void lint_unsubscribe(struct lint *l, const struct lint_node *table,
 	}
 }
 
-/* Messages of a channel without couriers wait for ever, and with them their chains. */
+/* Messages of a channel without couriers wait until they expire, and with them their chains. */
 static void lint_nobody(struct lint *l, const struct lint_node *n, const char *section)
 {
 	lint_say(l, LINT_WARNING, n->line,
@@ -486,15 +496,20 @@ static void lint_email(struct lint *l, const struct lint_node *n, const struct l
 
 static void lint_task(struct lint *l, const struct lint_node *n)
 {
+	/* escalate is answered below, in more words */
 	static const char *const keys[] = { "title", "text", "assign", "group", "deadline",
-		"remind", "priority", "order", "call", "results", "keep", NULL };
-	const struct lint_node *table = lint_kid(n, 1);
+		"remind", "priority", "order", "call", "results", "keep", "escalate", NULL };
+	const struct lint_node *table = lint_kid(n, 1), *escalate;
 
 	lint_fields(l, n, table, "task", keys, "title");
 	if (!table || table->kind != LINT_TABLE)
 		return;
 	lint_duration(l, lint_field(table, "deadline"), "deadline", false);
 	lint_duration(l, lint_field(table, "remind"), "remind", false);
+	if ((escalate = lint_field(table, "escalate")) != NULL)
+		lint_say(l, LINT_ERROR, escalate->line,
+			"task: there is no field \"escalate\"; wait for the task, and when its "
+			"outcome is \"overdue\" write another one, for somebody else");
 	lint_staff(l, lint_field(table, "assign"), "task", false);
 	lint_staff(l, lint_field(table, "group"), "task", true);
 }

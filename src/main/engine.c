@@ -198,6 +198,23 @@ static void engine_on_beat(void *arg)
 	engine_want_turn(e);
 }
 
+static void engine_count_mqtt(struct engine *e)
+{
+	const struct mqtt_stats *m = engine_mqtt_stats(e->mqtt);
+
+	*metrics_cells(e->metrics, METRIC_MQTT_CONNECTED) = m->is_connected;
+	*metrics_cells(e->metrics, METRIC_MQTT_MESSAGES) = m->messages;
+	*metrics_cells(e->metrics, METRIC_MQTT_EVENTS) = m->events;
+	*metrics_cells(e->metrics, METRIC_MQTT_UNREADABLE) = m->quarantined;
+	*metrics_cells(e->metrics, METRIC_MQTT_FOREIGN) = m->foreign;
+	*metrics_cells(e->metrics, METRIC_MQTT_RETAINED) = m->retained;
+	*metrics_cells(e->metrics, METRIC_MQTT_ACKNOWLEDGED) = m->batches;
+	*metrics_cells(e->metrics, METRIC_MQTT_CONNECTS) = m->connects;
+	*metrics_cells(e->metrics, METRIC_MQTT_DROPS) = m->drops;
+	*metrics_cells(e->metrics, METRIC_MQTT_SESSIONS_LOST) = m->sessions_lost;
+	*metrics_cells(e->metrics, METRIC_MQTT_PAUSED) = m->is_paused;
+}
+
 /* Copies the rooms' own counters. */
 static void engine_count(void *arg)
 {
@@ -217,8 +234,8 @@ static void engine_count(void *arg)
 		(uint64_t)(s.skew_us < 0 ? -s.skew_us : s.skew_us);
 	*metrics_cells(e->metrics, METRIC_CLOCK_PAUSED) = s.skewed;
 	*metrics_cells(e->metrics, METRIC_DATABASE_CONNECTED) = e->store->ops->is_up(e->store);
-	*metrics_cells(e->metrics, METRIC_MQTT_CONNECTED) =
-		e->mqtt != NULL && engine_mqtt_stats(e->mqtt)->is_connected;
+	if (e->mqtt != NULL)
+		engine_count_mqtt(e);
 	metrics_publish_http(e->metrics, engine_doors_stats(e->doors));
 	metrics_publish_process(e->metrics);
 }

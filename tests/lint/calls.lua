@@ -29,6 +29,8 @@ rule "calls" {
     emit("order.paidd")
     emit("order.*")
     wait(working("1h", "nihgt"))
+    task { title = "Call", assign = "least_loaded", group = "sales" }
+    task { title = "Call", assign = { "last_manager", "head" }, escalate = { { "10m", "senior" } } }
   end,
 }
 
@@ -57,3 +59,6 @@ rule "calls" {
 --! 29: warning: emit: unknown event "order.paidd"; did you mean "order.paid"?
 --! 30: error: emit: an event type has 1 to 128 bytes, without *
 --! 31: error: working: there is no group "nihgt"; did you mean "night"?
+--! 32: error: task: assign names one manager of the configuration, not a way to choose one; for anybody of a group write group = "NAME" without assign
+--! 33: error: task: there is no field "escalate"; wait for the task, and when its outcome is "overdue" write another one, for somebody else
+--! 33: error: task: assign names one manager of the configuration, not a list; for anybody of a group write group = "NAME" without assign

@@ -469,6 +469,22 @@ def test_retries_end(pg, smtp):
         bench.close()
 
 
+def test_what_nobody_may_take_stands_before_nothing(bench, smtp):
+    """Messages of a store that is configured no more, and of a rule that is paused, and one that may go."""
+    for _ in range(120):
+        bench.message()
+    bench.sql("update message set store = 'gone', due = now() - interval '1 hour' where id %% 2 = 0")
+    bench.sql("update message set rule = 'held', due = now() - interval '1 hour' where id %% 2 = 1")
+    bench.sql("insert into pause (scope, by) values ('rule:held', 'test')")
+    try:
+        m = bench.message()
+        bench.start()
+        bench.until(m, "sent")
+        assert len(smtp.messages) == 1
+    finally:
+        bench.sql("delete from pause")
+
+
 def test_drop_after_the_dot_is_in_doubt_and_not_resent(bench, smtp):
     smtp.on("dot", DROP, times=1)
     m = bench.message()

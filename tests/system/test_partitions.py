@@ -63,6 +63,42 @@ def test_engines_drop_what_is_older_than_keep(daemon):
     assert daemon.value("select count(*) from event where id = 'old'") == 1
 
 
+def test_what_is_open_keeps_nothing_old_from_being_pruned(daemon):
+    """Old open messages and tasks stay, however many, and what is over behind them goes."""
+    daemon.sql("insert into message (id, customer, store, rule, channel, class, created, due, state) "
+               "select n, 1, 'main', 'r', 'email', 'marketing', now() - interval '9 years', now() + interval '9 years', "
+               "case when n <= 12000 then 'in_doubt' else 'sent' end from generate_series(1, 12010) n")
+    daemon.sql("insert into task (id, customer, store, rule, title, created, state) "
+               "select n, 1, 'main', 'r', 't', now() - interval '9 years', "
+               "case when n <= 6000 then 'open' else 'done' end from generate_series(1, 6010) n")
+    daemon.start()
+    until(lambda: daemon.value("select count(*) from message") == 12000, 30)
+    until(lambda: daemon.value("select count(*) from task") == 6000, 30)
+
+
+def test_what_no_courier_comes_for_expires(daemon):
+    """[publish] couriers = 0 on every host: the chain is not live for ever."""
+    daemon.write_rules({"publish.lua": """
+rule "tells" {
+  about = "tells the store", on = "page.viewed", mode = "single",
+  run = function() publish("seen", { n = 1 }) end,
+}
+"""})
+    daemon.start()
+    assert daemon.settle({"id": "1", "type": "page.viewed", "data": {"customer": {"id": "c"}}}) == "accepted"
+    assert daemon.value("select count(*) from message where expires between now() + interval '23 h' and now() + "
+                        "interval '25 h'") == 1
+    assert daemon.value("select state from chain") == "settling"
+    daemon.stop()
+    daemon.sql("update message set expires = now() - interval '1 hour'")
+    daemon.start()
+    until(lambda: daemon.value("select count(*) from chain") == 0, 20)
+    assert daemon.sql("select state, code from message") == [("expired", "nobody")]
+    assert daemon.value("select state from chain_log") == "done"
+    assert daemon.settle({"id": "2", "type": "page.viewed", "data": {"customer": {"id": "c"}}}) == "accepted"
+    assert daemon.value("select count(*) from chain") == 1
+
+
 def test_P2_a_key_is_known_over_the_border_of_a_month(daemon):
     daemon.start()
     event = {"id": "over-the-border", "type": "page.viewed", "data": {"customer": {"id": "anna"}}}
