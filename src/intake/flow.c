@@ -21,7 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLOW_WHO_MOST = 200000 };
+enum {
+	FLOW_WHO_MOST = 200000,
+	FLOW_PACE_US = 200000, /* looked at so often */
+	FLOW_ROOM_LEAST = 500  /* events, however slow it goes: a request may have as many */
+};
 
 void flow_limits_default(struct flow_limits *ret)
 {
@@ -208,12 +212,35 @@ static void flow_count(struct flow *f, const struct shop_event *e)
 	}
 }
 
+/* Counts one that was settled: how many it is a second.  A time in which less than a batch was queued does not tell
+ * what could be done. */
+static void flow_pace(struct flow *f)
+{
+	int64_t boot_us = flow_boot_us(f), gone_us = boot_us - f->pace_at_us;
+	double pace;
+
+	f->pace_n++;
+	if (f->queued < f->pace_low)
+		f->pace_low = f->queued;
+	if (gone_us < FLOW_PACE_US)
+		return;
+	pace = (double)f->pace_n * 1e6 / (double)gone_us;
+	if (f->pace_low < f->limits.batch)
+		f->pace = 0;
+	else
+		f->pace = f->pace > 0 ? (f->pace * 3 + pace) / 4 : pace;
+	f->pace_at_us = boot_us;
+	f->pace_n = 0;
+	f->pace_low = f->queued;
+}
+
 void flow_settle(struct flow *f, struct shop_event *e)
 {
 	struct event_ticket *t = e->ticket;
 
 	flow_place(f, e, FLOW_NOWHERE);
 	flow_count(f, e);
+	flow_pace(f);
 	f->queued--;
 	f->queued_bytes -= e->data.n;
 	assert(t->pending > 0);
@@ -449,9 +476,19 @@ void flow_reconfigure(struct flow *f, const struct judge_env *env)
 	f->host.turn(f->host.arg);
 }
 
+/* As many events as can be settled in a quarter of the time that an answer has: what is taken must be served in time. */
+static size_t flow_room(const struct flow *f)
+{
+	double soon = f->pace * (double)f->limits.late_us / 4e6;
+
+	if (f->pace <= 0 || soon >= (double)f->limits.queue_events)
+		return f->limits.queue_events;
+	return soon > FLOW_ROOM_LEAST ? (size_t)soon : FLOW_ROOM_LEAST;
+}
+
 bool flow_has_room(const struct flow *f, size_t events, size_t bytes)
 {
-	return !f->draining && f->queued + events <= f->limits.queue_events &&
+	return !f->draining && f->queued + events <= flow_room(f) &&
 	       f->queued_bytes + bytes <= f->limits.queue_bytes;
 }
 

@@ -168,6 +168,9 @@ struct flow {
 	double catch_up_tokens;
 	int64_t catch_up_at_us;
 	bool behind; /* the last due batch held chains that were overdue for long */
+	double pace; /* events settled a second, when there is always more to do; 0: not known */
+	int64_t pace_at_us;                /* boot clock: counting since */
+	size_t pace_n, pace_low;           /* settled since; the least that was queued meanwhile */
 	int64_t last_now_us, last_boot_us; /* a pair of database time and boot clock */
 	bool draining;
 	struct flow_stats stats;
