@@ -11,4 +11,4 @@ EXTRA_DIST += tests/fault/sim tests/fault/sim_rules
 EXTRA_DIST += tests/fault/fuzz tests/fault/replay
 # the worlds that crash and many kill, and the checker that compares
 EXTRA_DIST += tests/fault/suite.py tests/fault/checker.py tests/fault/world.py tests/fault/crash tests/fault/many
-EXTRA_DIST += tests/fault/outage
+EXTRA_DIST += tests/fault/outage tests/fault/overload tests/fault/flood.c
