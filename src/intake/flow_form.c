@@ -188,13 +188,11 @@ struct flow_customer *flow_next_suspect(struct flow *f, int64_t boot_us)
 
 void lane_form_solo(struct flow *f, struct flow_lane *l, struct flow_customer *c)
 {
-	struct map keys = { 0 };
-	struct buf key = { 0 };
+	struct form_keys keys;
 
 	lane_reset(l, BATCH_EVENTS);
-	lane_take_customer(f, l, c, 1, &keys, &key);
-	map_fini(&keys);
-	buf_free(&key);
+	keys = form_keys_new(&l->batch.arena, 1);
+	lane_take_customer(f, l, c, 1, &keys);
 	f->solo = l;
 	lane_enter(l, LANE_LOAD);
 }
