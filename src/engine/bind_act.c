@@ -719,6 +719,9 @@ static int l_act_emit(lua_State *L)
 	if (eval_step(L, e, "emit", type, &result))
 		return 0;
 	eval_effect(L, e);
+	if (span_is(type, "customer.merged")) /* cards are joined before an event is judged */
+		return luaL_error(
+			L, "emit: cards are joined by a store's own customer.merged only");
 	if (depth + 1 > most || e->event->depth + 1 > most)
 		return luaL_error(
 			L, "emit: events that cause events end at depth %d (limit)", most);

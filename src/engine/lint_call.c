@@ -584,6 +584,9 @@ static void lint_emitted(struct lint *l, const struct lint_node *n)
 	if (!n->text.n || n->text.n > 128 || memchr(n->text.p, '*', n->text.n))
 		lint_say(l, LINT_ERROR, n->line,
 			"emit: an event type has 1 to 128 bytes, without *");
+	else if (span_is(n->text, "customer.merged"))
+		lint_say(l, LINT_ERROR, n->line,
+			"emit: cards are joined by a store's own customer.merged only");
 	else if (!what_check_type(n->text, &err))
 		lint_say(l, LINT_WARNING, n->line, "emit: %s", err.text);
 }

@@ -31,6 +31,7 @@ rule "calls" {
     wait(working("1h", "nihgt"))
     task { title = "Call", assign = "least_loaded", group = "sales" }
     task { title = "Call", assign = { "last_manager", "head" }, escalate = { { "10m", "senior" } } }
+    emit("customer.merged", { previous_id = "7" })
   end,
 }
 
@@ -62,3 +63,4 @@ rule "calls" {
 --! 32: error: task: assign names one manager of the configuration, not a way to choose one; for anybody of a group write group = "NAME" without assign
 --! 33: error: task: there is no field "escalate"; wait for the task, and when its outcome is "overdue" write another one, for somebody else
 --! 33: error: task: assign names one manager of the configuration, not a list; for anybody of a group write group = "NAME" without assign
+--! 34: error: emit: cards are joined by a store's own customer.merged only

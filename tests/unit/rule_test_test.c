@@ -92,6 +92,31 @@ static void good_tests_pass(void **state)
 	says("");
 }
 
+/* Two people whom the store says to be one, as in production: one chain of mode single, one card. */
+static void cards_are_joined(void **state)
+{
+	(void)state;
+	run("rule \"r\" { on = \"x\", mode = \"single\", run = function(e)\n"
+	    "  wait \"1h\"\n  note \"later\"\nend }\n",
+		"local boris = t:customer { id = \"b\", email = \"boris@example.com\" }\n"
+		"local old = t:customer { id = \"o\", email = \"old@example.com\" }\n"
+		"old:event(\"x\")\n"
+		"boris:event(\"customer.merged\", { previous_id = \"o\" })\n"
+		"boris:event(\"x\")\nold:event(\"x\")\nt:advance \"1h\"\n"
+		"t:same(t:notes(), { \"later\" })\n"
+		"t:same(boris:card().id, old:card().id)");
+	says("");
+}
+
+static void no_rule_joins_cards(void **state)
+{
+	(void)state;
+	run("rule \"r\" { on = \"x\", run = function(e)\n"
+	    "  emit(e.what, { previous_id = \"o\" })\nend }\n",
+		"anna:event(\"x\", { what = \"customer.merged\" })\nt:same(t:errors \"r\", {})");
+	assert_non_null(strstr(why, "joined by a store's own customer.merged only"));
+}
+
 static void failures_name_the_line_and_what_there_was(void **state)
 {
 	(void)state;
@@ -153,6 +178,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_tests_pass),
+		cmocka_unit_test(cards_are_joined),
+		cmocka_unit_test(no_rule_joins_cards),
 		cmocka_unit_test(failures_name_the_line_and_what_there_was),
 		cmocka_unit_test(mistakes_in_tests_are_explained),
 		cmocka_unit_test(errors_of_rules_are_shown),
