@@ -21,37 +21,26 @@
 enum { BIND_ARRAY_HEAD = 20, BIND_ARRAY_FLAGS = 4, BIND_ARRAY_LENGTH = 12 };
 static const int64_t BIND_EPOCH_US = 946684800000000; /* 2000-01-01 */
 
-static const struct {
-	char letter;
+struct bind_type {
 	uint32_t oid, array_oid; /* pg_type.dat: fixed for ever */
-} bind_types[] = {
-	{ 'i', 20, 1016 },
-	{ 'n', 23, 1007 },
-	{ 'f', 701, 1022 },
-	{ 'b', 16, 1000 },
-	{ 't', 1184, 1185 },
-	{ 's', 25, 1009 },
-	{ 'j', 114, 199 },
-	{ 'u', 2950, 2951 },
-	{ 'y', 17, 1001 },
 };
-
-/* The row of a letter, upper case or lower. */
-static size_t bind_type(char letter)
-{
-	char lower = (char)(letter | 0x20);
-	size_t i = 0;
-
-	while (bind_types[i].letter != lower)
-		i++;
-	return i;
-}
+static const struct bind_type bind_types[128] = {
+	['i'] = { 20, 1016 },
+	['n'] = { 23, 1007 },
+	['f'] = { 701, 1022 },
+	['b'] = { 16, 1000 },
+	['t'] = { 1184, 1185 },
+	['s'] = { 25, 1009 },
+	['j'] = { 114, 199 },
+	['u'] = { 2950, 2951 },
+	['y'] = { 17, 1001 },
+};
 
 uint32_t wire_oid(char letter)
 {
-	size_t i = bind_type(letter);
+	const struct bind_type *t = &bind_types[(letter | 0x20) & 0x7f];
 
-	return letter & 0x20 ? bind_types[i].oid : bind_types[i].array_oid;
+	return letter & 0x20 ? t->oid : t->array_oid;
 }
 
 static void bind_be32(struct buf *b, uint32_t v)
@@ -60,29 +49,33 @@ static void bind_be32(struct buf *b, uint32_t v)
 	buf_add(b, &v, sizeof v);
 }
 
+/* One dimension, no nulls, the element's type, length 0, lower bound 1. */
+static void bind_array_head(struct bind_param *p)
+{
+	const uint32_t head[] = { htobe32(1), 0, htobe32(wire_oid(p->type)), 0, htobe32(1) };
+
+	_Static_assert(sizeof head == BIND_ARRAY_HEAD, "the head of an array");
+	p->b.n = 0;
+	buf_add(&p->b, head, sizeof head);
+}
+
 void bind_begin(struct bind *b, enum sql_id sql)
 {
 	const char *types = sql_table[sql].params;
 
 	b->sql = sql;
-	b->n = (unsigned)strlen(types);
-	assert(b->n <= BIND_MOST);
-	for (unsigned i = 0; i < b->n; i++) {
-		struct bind_param *p = &b->p[i];
+	for (b->n = 0; types[b->n] != '\0'; b->n++) {
+		struct bind_param *p = &b->p[b->n];
 
-		buf_clear(&p->b);
+		assert(b->n < BIND_MOST);
 		p->n = 0;
-		p->null = true;
-		p->array = !(types[i] & 0x20);
-		p->type = (char)(types[i] | 0x20);
-		if (!p->array)
-			continue;
-		p->null = false;
-		bind_be32(&p->b, 1);
-		bind_be32(&p->b, 0);
-		bind_be32(&p->b, wire_oid(p->type));
-		bind_be32(&p->b, 0);
-		bind_be32(&p->b, 1);
+		p->array = !(types[b->n] & 0x20);
+		p->type = (char)(types[b->n] | 0x20);
+		p->null = !p->array;
+		if (p->array)
+			bind_array_head(p);
+		else
+			buf_clear(&p->b);
 	}
 }
 
