@@ -50,6 +50,9 @@ void suggest_offer(struct suggest *s, const char *word)
 
 	if (na > SUGGEST_LEN_MOST || nb > SUGGEST_LEN_MOST)
 		return;
+	/* each letter more is a change: most words need not be compared */
+	if ((na > nb ? na - nb : nb - na) >= s->distance)
+		return;
 	d = suggest_distance(s->wrong, na, word, nb);
 	if (d < s->distance && d < suggest_min(nb, na)) {
 		s->best = word;
