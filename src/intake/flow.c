@@ -104,6 +104,21 @@ static struct shop_event_list *flow_list(
 	return NULL;
 }
 
+/* Behind those that came before it: one that comes back goes before all that came meanwhile. */
+static void flow_insert(struct shop_event_list *list, struct shop_event *e)
+{
+	struct shop_event *x = TAILQ_LAST(list, shop_event_list);
+
+	if (x == NULL || x->arrival < e->arrival) {
+		TAILQ_INSERT_TAIL(list, e, link);
+		return;
+	}
+	TAILQ_FOREACH (x, list, link)
+		if (x->arrival > e->arrival)
+			break;
+	TAILQ_INSERT_BEFORE(x, e, link);
+}
+
 void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 {
 	struct shop_event_list *from = flow_list(f, e, (enum flow_place)e->place);
@@ -115,7 +130,9 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 	e->place = to;
 	if (to == FLOW_QUEUED)
 		e->queue->n_events++;
-	if ((from = flow_list(f, e, to)) != NULL)
+	if (to == FLOW_UNKNOWN || to == FLOW_HELD)
+		flow_insert(flow_list(f, e, to), e);
+	else if ((from = flow_list(f, e, to)) != NULL)
 		TAILQ_INSERT_TAIL(from, e, link);
 }
 
@@ -261,6 +278,7 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 		struct shop_event *e = &t->events[i];
 
 		e->ticket = t;
+		e->arrival = ++f->arrivals;
 		e->place = FLOW_NOWHERE;
 		f->queued_bytes += e->data.n;
 		if (e->status == EVENT_QUARANTINED)

@@ -15,10 +15,10 @@
 #include "store/store.h"
 
 enum flow_place {
-	FLOW_NOWHERE,  /* not submitted, or settled */
-	FLOW_UNKNOWN,  /* its customer is to be found: list `unknown` */
-	FLOW_ASKED,    /* a lane is asking for its customer: list `asked` */
-	FLOW_HELD,     /* cards are to be joined and somebody holds one of them: list `held` */
+	FLOW_NOWHERE, /* not submitted, or settled */
+	FLOW_UNKNOWN, /* its customer is to be found: list `unknown`, by arrival */
+	FLOW_ASKED,   /* a lane is asking for its customer: list `asked` */
+	FLOW_HELD, /* cards are to be joined and somebody holds one of them: list `held`, by arrival */
 	FLOW_QUEUED,   /* in its customer's queue */
 	FLOW_ASIDE,    /* quarantined on arrival: list `aside`, goes with the next batch */
 	FLOW_IN_BATCH, /* in a lane's batch */
@@ -149,6 +149,7 @@ struct flow {
 	int64_t pause_us; /* boot clock: when the first paused customer is tried again; 0: none */
 	TAILQ_HEAD(, event_ticket) tickets; /* not settled, oldest first */
 	size_t queued, queued_bytes;
+	uint64_t arrivals; /* events submitted so far */
 	struct flow_lane lanes[FLOW_LANES_MOST];
 	int n_lanes;
 	/* due work */

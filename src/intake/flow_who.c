@@ -205,17 +205,29 @@ static void flow_hold(struct flow *f, struct shop_event *e)
 	flow_each_key(e, flow_key_add, &f->held_keys);
 }
 
-static bool flow_is_held(struct flow *f, const struct shop_event *e)
+/* Does one of the list that came before the event share an identity with it? */
+static bool flow_is_behind(const struct shop_event_list *list, const struct shop_event *e)
 {
-	return f->held_keys.n > 0 && flow_each_key(e, flow_key_has, &f->held_keys);
+	struct map keys = { 0 };
+	const struct shop_event *x;
+	bool behind = false;
+
+	TAILQ_FOREACH (x, list, link) {
+		if (x->arrival > e->arrival || behind)
+			break;
+		if (keys.n == 0)
+			flow_each_key(e, flow_key_add, &keys);
+		behind = flow_each_key(x, flow_key_has, &keys);
+	}
+	map_fini(&keys);
+	return behind;
 }
 
-/* In front of all that are not known. */
-static void flow_unknown_first(struct flow *f, struct shop_event *e)
+/* One that was judged to be another's goes before those that came after it. */
+static bool flow_is_held(struct flow *f, const struct shop_event *e)
 {
-	flow_place(f, e, FLOW_UNKNOWN);
-	TAILQ_REMOVE(&f->unknown, e, link);
-	TAILQ_INSERT_HEAD(&f->unknown, e, link);
+	return f->held_keys.n > 0 && flow_each_key(e, flow_key_has, &f->held_keys) &&
+	       flow_is_behind(&f->held, e);
 }
 
 /* Held ones are asked for again, before those that came later. */
@@ -225,7 +237,7 @@ static void flow_release(struct flow *f)
 
 	while ((e = TAILQ_LAST(&f->held, shop_event_list)) != NULL) {
 		flow_each_key(e, flow_key_del, &f->held_keys);
-		flow_unknown_first(f, e);
+		flow_place(f, e, FLOW_UNKNOWN);
 	}
 }
 
@@ -292,7 +304,7 @@ void flow_ask_fail(struct flow_lane *l, enum store_end end, const struct err *er
 	f->ask_not_before_us = end == STORE_AGAIN ? 0 : flow_boot_us(f) + FLOW_ASK_RETRY_US;
 	while ((e = TAILQ_LAST(&l->asked, shop_event_list)) != NULL) {
 		TAILQ_REMOVE(&l->asked, e, link);
-		flow_unknown_first(f, e);
+		flow_place(f, e, FLOW_UNKNOWN);
 	}
 	flow_ask_end(l);
 }
@@ -379,12 +391,33 @@ static void flow_on_asked(void *arg, enum store_end end, const struct err *err)
 
 /* ---- handing out ---- */
 
+/* Another engine has joined the card that the cache knows, and events wait for that one: they come first.  Their batch
+ * finds it gone, and then they are asked for, too. */
+static bool flow_is_outdated(struct flow *f, const struct store_identity *a)
+{
+	struct who_card old = who_find(f->who, a->base, &(struct identity){ a->kind, a->value });
+
+	return old.customer != 0 && !old.promised && a->customer != 0 &&
+	       old.customer != a->customer && map_get(&f->customers, MAP_KEY(old.customer)) != NULL;
+}
+
+static bool flow_comes_too_soon(const struct flow_lane *l, const struct shop_event *e)
+{
+	for (unsigned i = 0; i < e->n_identity; i++) {
+		const struct store_identity *a = flow_ask_find(l, e, &e->identity[i]);
+
+		if (a != NULL && flow_is_outdated(l->flow, a))
+			return true;
+	}
+	return false;
+}
+
 static void flow_learn_all(struct flow_lane *l)
 {
 	for (size_t i = 0; i < l->n_ask; i++) {
 		const struct store_identity *a = &l->ask[i];
 
-		if (a->customer != 0)
+		if (a->customer != 0 && !flow_is_outdated(l->flow, a))
 			who_learn(l->flow->who, a->base, &(struct identity){ a->kind, a->value },
 				&(struct who_card){ .customer = a->customer,
 					.version = a->identity_version,
@@ -418,8 +451,13 @@ void flow_ask_done(struct flow_lane *l)
 	flow_learn_all(l);
 	while ((e = TAILQ_FIRST(&l->asked)) != NULL) {
 		TAILQ_REMOVE(&l->asked, e, link);
+		if (flow_is_behind(&f->unknown, e)) { /* it came back from a card that is gone */
+			flow_place(f, e, FLOW_UNKNOWN);
+			continue;
+		}
 		flow_place(f, e, FLOW_NOWHERE);
-		if (flow_is_held(f, e) || flow_pair_of(l, e, true, &pair)) {
+		if (flow_is_held(f, e) || flow_comes_too_soon(l, e) ||
+			flow_pair_of(l, e, true, &pair)) {
 			f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
 			flow_hold(f, e);
 		} else {

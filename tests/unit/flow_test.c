@@ -1433,6 +1433,73 @@ static void test_numbers_lead_through_tombstones(void **state)
 	assert_int_equal(q.events[0].status, EVENT_QUARANTINED);
 }
 
+/* Another engine learns that the browser is this customer's. */
+static void joined_elsewhere(const char *id, const char *customer, const char *browser)
+{
+	struct flow *ours = flow;
+	struct judge_env env = { .shops = &shop, .n_shops = 1 };
+	struct flow_host host = {
+		.boot_us = host_us, .wall_us = host_us, .poke = host_poke, .turn = host_turn
+	};
+	struct flow_limits limits;
+	struct post p = { .done = 0 };
+
+	flow_limits_default(&limits);
+	flow = flow_open(store, &env, &limits, &host);
+	post_also(post_as(&p, id, IDENTITY_ID, customer), IDENTITY_ANONYMOUS, browser);
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	flow_close(flow);
+	flow = ours;
+}
+
+/* P4: what waits for a card that is gone goes before what is asked for now, though its answer is the right one. */
+static void test_what_waits_for_an_outdated_card_comes_first(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	assert_true(post_one("2", IDENTITY_ANONYMOUS, "x") != anna);
+	joined_elsewhere("3", "anna", "x");
+	post_as(&p, "4", IDENTITY_ANONYMOUS, "x"); /* the cache knows the old card */
+	post_also(post_as(&p, "5", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "shop/9");
+	post_send(&p);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	assert_true(p.events[0].seq < p.events[1].seq);
+	all_events_are_of(anna);
+}
+
+/* P4: the same for events that are held, because a card that is to be joined was not to be had. */
+static void test_what_comes_back_goes_before_what_is_held(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		browser = post_one("2", IDENTITY_ANONYMOUS, "x"),
+		order = post_one("3", IDENTITY_ORDER, "shop/9");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	mem_hold(store, browser, true);
+	mem_hold(store, order, true);
+	post_as(&p, "4", IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&p, "5", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "shop/9");
+	post_send(&p);
+	pump();
+	mem_hold(store, browser, false);
+	joined_elsewhere("6", "anna", "x");
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	mem_hold(store, order, false);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	assert_true(p.events[0].seq < p.events[1].seq);
+	all_events_are_of(anna);
+}
+
 /* P4: a card that another engine joined meanwhile: what waited for it keeps its order, whichever key it came with. */
 static void test_events_of_a_stale_card_keep_their_order(void **state)
 {
@@ -1534,6 +1601,8 @@ int main(void)
 		FLOW_TEST(test_customer_merged_joins_two_known_people),
 		FLOW_TEST(test_a_conflict_joins_nothing),
 		FLOW_TEST(test_a_busy_card_holds_only_his_events),
+		FLOW_TEST(test_what_waits_for_an_outdated_card_comes_first),
+		FLOW_TEST(test_what_comes_back_goes_before_what_is_held),
 		FLOW_TEST(test_held_events_can_be_late),
 		FLOW_TEST(test_a_lost_join_is_repeated_harmlessly),
 		FLOW_TEST(test_a_refused_join_costs_only_the_culprit),
