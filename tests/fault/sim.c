@@ -19,7 +19,7 @@ enum { SIM_TWICE = 50, SIM_FAILED_MOST = 10 };
 struct sim_sum {
 	uint64_t passed, failed;
 	uint64_t commits, lost, late, again, crashes, freezes, drops, posts, handed_over, doubts,
-		kills;
+		kills, joins;
 };
 
 /* The same set, with another number where the rules say "version = 1". */
@@ -70,6 +70,7 @@ static void sim_add(struct sim_sum *sum, const struct sim *s)
 	sum->handed_over += s->n.handed_over;
 	sum->doubts += s->n.doubts;
 	sum->kills += s->n.kills;
+	sum->joins += s->n.joins;
 }
 
 /* One seed; a failure is printed. */
@@ -108,12 +109,12 @@ static bool sim_seed_checked(
 
 static void sim_say_sum(const struct sim_sum *x)
 {
-	printf("%" PRIu64 " posts, %" PRIu64 " commits, %" PRIu64 " hand-overs; %" PRIu64
-	       " connections lost, %" PRIu64 " collisions, %" PRIu64 " transactions ended, %" PRIu64
-	       " late, %" PRIu64 " crashes, %" PRIu64 " freezes, %" PRIu64 " clients gone, %" PRIu64
-	       " in doubt\n",
-		x->posts, x->commits, x->handed_over, x->lost, x->again, x->kills, x->late,
-		x->crashes, x->freezes, x->drops, x->doubts);
+	printf("%" PRIu64 " posts, %" PRIu64 " commits, %" PRIu64 " joins, %" PRIu64
+	       " hand-overs; %" PRIu64 " connections lost, %" PRIu64 " collisions, %" PRIu64
+	       " transactions ended, %" PRIu64 " late, %" PRIu64 " crashes, %" PRIu64
+	       " freezes, %" PRIu64 " clients gone, %" PRIu64 " in doubt\n",
+		x->posts, x->commits, x->joins, x->handed_over, x->lost, x->again, x->kills,
+		x->late, x->crashes, x->freezes, x->drops, x->doubts);
 }
 
 int main(int argc, char **argv)

@@ -13,7 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CLIENT_EVENTS_MOST = 160 };
+enum {
+	CLIENT_EVENTS_MOST = 160,
+	CLIENT_BURST_US = 20 * SIM_SECOND,
+	CLIENT_PATIENCE_US = 3 * SIM_SECOND
+};
 
 /* What the shops post, by weight. */
 static const struct {
@@ -53,6 +57,21 @@ static size_t client_pick_kind(struct sim *s)
 	return i;
 }
 
+/* By what the event names its customer.  Who comes with a browser only is somebody else, until an event names both. */
+static const char *client_keys(struct sim *s, struct sim_event *e)
+{
+	int lot = s->have_browsers ? (int)sim_rnd(s, 100) : 0;
+
+	e->has_id = lot < 75;
+	e->has_browser = lot >= 60;
+	if (!e->has_browser)
+		return arena_printf(&s->arena, "\"id\":\"c%d\"", e->customer);
+	if (!e->has_id)
+		return arena_printf(&s->arena, "\"anonymous_id\":\"a%d\"", e->customer);
+	return arena_printf(
+		&s->arena, "\"id\":\"c%d\",\"anonymous_id\":\"a%d\"", e->customer, e->customer);
+}
+
 /* An order of a customer: its number names him, so that nobody else has it. */
 static int client_order(struct sim *s, int customer)
 {
@@ -75,8 +94,19 @@ static void client_write(struct sim *s, struct sim_event *e)
 	else
 		tail[0] = '\0';
 	e->type = type;
-	e->data = arena_printf(&s->arena, "{\"customer\":{\"id\":\"c%d\"},\"n\":\"%d\"%s}",
-		e->customer, e->number, tail);
+	e->order = tail[0] != '\0' ? order : -1;
+	e->data = arena_printf(&s->arena, "{\"customer\":{%s},\"n\":\"%d\"%s}", client_keys(s, e),
+		e->number, tail);
+}
+
+/* Most events come in bursts, close enough together to meet each other on the way. */
+static int64_t client_moment(struct sim *s)
+{
+	int64_t us = (int64_t)sim_rnd(s, (uint64_t)(s->heal_us - s->now_us));
+
+	if (sim_chance(s, 700))
+		us = us / CLIENT_BURST_US * CLIENT_BURST_US + (int64_t)sim_rnd(s, 20000);
+	return s->now_us + us;
 }
 
 static struct sim_event *client_event(struct sim *s, struct sim_client *c)
@@ -89,7 +119,7 @@ static struct sim_event *client_event(struct sim *s, struct sim_client *c)
 	e->place = (int)c->n_events;
 	e->kind = sim_chance(s, 15) ? SIM_POISON : sim_chance(s, 15) ? SIM_BAD : SIM_GOOD;
 	e->id = arena_printf(&s->arena, "%s%d", e->kind == SIM_POISON ? "poison" : "e", e->number);
-	e->from_us = s->now_us + (int64_t)sim_rnd(s, (uint64_t)(s->heal_us - s->now_us));
+	e->from_us = client_moment(s);
 	e->time_us = e->from_us - (int64_t)sim_rnd(s, sim_chance(s, 200) ? 60 * SIM_SECOND : 1000);
 	client_write(s, e);
 	if (e->kind == SIM_BAD)
@@ -116,14 +146,35 @@ static void client_twin(struct sim *s, struct sim_client *c, struct sim_event *o
 
 /* ---- connections ---- */
 
-static void client_tick(struct sim *s, void *arg);
+static void client_tick(struct sim_client *c);
 
+struct client_plan {
+	struct sim_client *client;
+	int64_t at_us;
+};
+
+static void client_on_tick(struct sim *s, void *arg)
+{
+	struct client_plan *p = arg;
+
+	(void)s;
+	if (p->client->tick_us != p->at_us)
+		return; /* an earlier one was planned after it */
+	p->client->tick_us = 0;
+	client_tick(p->client);
+}
+
+/* One tick is planned at a time, the earliest. */
 static void client_plan(struct sim_client *c, int64_t delay_us)
 {
-	if (c->tick_planned)
+	struct client_plan *p;
+
+	if (c->tick_us != 0 && c->tick_us <= c->sim->now_us + delay_us)
 		return;
-	c->tick_planned = true;
-	sim_after(c->sim, delay_us, client_tick, c);
+	c->tick_us = c->sim->now_us + delay_us;
+	p = arena_new(&c->sim->arena, struct client_plan);
+	*p = (struct client_plan){ c, c->tick_us };
+	sim_after(c->sim, delay_us, client_on_tick, p);
 }
 
 /* The connection is gone; what was posted over it counts as never said. */
@@ -256,9 +307,20 @@ static bool client_post(struct sim_client *c, size_t n)
 	p->ticket.late = c->is_mqtt ? NULL : post_late;
 	p->serial = ++s->n_posts;
 	c->open++;
-	sim_trace(s, "client %d: post %u over %u: %zu events from %s on", c->number, p->serial,
-		c->connection, p->ticket.n, p->events[0]->id);
+	sim_trace(s, "client %d%s: post %u over %u: %zu events", c->number,
+		c->is_mqtt ? " (mqtt)" : "", p->serial, c->connection, p->ticket.n);
+	for (size_t i = 0; i < p->ticket.n; i++)
+		sim_trace(
+			s, "  %s %s %s", p->events[i]->id, p->events[i]->type, p->events[i]->data);
 	flow_submit(c->daemon->flow, &p->ticket);
+	return true;
+}
+
+static bool client_is_content(const struct sim_client *c)
+{
+	for (size_t i = 0; i < c->n_events; i++)
+		if (!c->events[i]->is_acked)
+			return false;
 	return true;
 }
 
@@ -268,18 +330,30 @@ static int64_t client_next_us(const struct sim_client *c)
 	int64_t next_us = INT64_MAX;
 
 	for (size_t i = 0; i < c->n_events; i++)
-		if (!c->events[i]->is_acked && c->events[i]->from_us < next_us)
+		if (!c->events[i]->is_acked && !c->events[i]->in_flight &&
+			c->events[i]->from_us < next_us)
 			next_us = c->events[i]->from_us;
 	return next_us;
 }
 
-static void client_tick(struct sim *s, void *arg)
+/* Posts as much as the window allows. */
+static void client_speak(struct sim_client *c)
 {
-	struct sim_client *c = arg;
-	int64_t next_us = client_next_us(c);
+	struct sim *s = c->sim;
 
-	c->tick_planned = false;
-	if (next_us == INT64_MAX)
+	if (sim_daemon_stands(c->daemon))
+		return;
+	while (c->open < c->window && client_post(c, 1 + sim_rnd(s, c->batch)))
+		;
+	sim_daemon_turn(c->daemon);
+}
+
+static void client_tick(struct sim_client *c)
+{
+	struct sim *s = c->sim;
+	int64_t next_us;
+
+	if (client_is_content(c))
 		return;
 	if (c->daemon != NULL && sim_fault(s, s->faults.drop)) {
 		sim_trace(s, "client %d: drops its connection", c->number);
@@ -294,20 +368,18 @@ static void client_tick(struct sim *s, void *arg)
 		client_plan(c, (int64_t)sim_rnd(s, SIM_SECOND));
 		return;
 	}
-	if (!sim_daemon_stands(c->daemon))
-		while (c->open < c->window && client_post(c, 1 + sim_rnd(s, c->batch)))
-			;
-	if (!sim_daemon_stands(c->daemon) && !c->daemon->in_turn)
-		sim_daemon_turn(c->daemon);
-	if (next_us < s->now_us)
-		next_us = s->now_us;
-	client_plan(c, next_us - s->now_us + 1000 + (int64_t)sim_rnd(s, 2 * SIM_SECOND));
+	client_speak(c);
+	/* what it waits for plans the next tick; this one is patience, or the next event */
+	next_us = client_next_us(c);
+	if (next_us < s->now_us || next_us > s->now_us + CLIENT_PATIENCE_US || c->open >= c->window)
+		next_us = s->now_us + (int64_t)sim_rnd(s, CLIENT_PATIENCE_US);
+	client_plan(c, next_us - s->now_us + (int64_t)sim_rnd(s, 2000));
 }
 
 bool sim_client_all_acked(const struct sim *s)
 {
-	for (size_t i = 0; i < s->n_events; i++)
-		if (!s->events[i]->is_acked)
+	for (int i = 0; i < s->n_clients; i++)
+		if (!client_is_content(&s->clients[i]))
 			return false;
 	return true;
 }
@@ -331,6 +403,7 @@ void sim_client_open_all(struct sim *s)
 {
 	size_t n = 20 + sim_rnd(s, CLIENT_EVENTS_MOST - 20);
 
+	s->have_browsers = sim_chance(s, 500);
 	for (int i = 0; i < s->n_clients; i++)
 		s->clients[i] = (struct sim_client){ .sim = s,
 			.number = i,

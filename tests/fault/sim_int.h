@@ -31,8 +31,9 @@ enum {
 	SIM_CLIENTS_MOST = 6,
 	SIM_CUSTOMERS_MOST = 5,
 	SIM_SECOND = 1000000,
-	SIM_SAVES_LOST_MOST =
-		4 /* a connection that is lost more often over one question is the question's fault */
+	/* a connection that is lost more often over one question, or one join, is its fault for the flow */
+	SIM_FETCHES_LOST_MOST = 4,
+	SIM_JOINS_LOST_MOST = 2
 };
 
 struct sim;
@@ -93,9 +94,11 @@ struct sim_event {
 	enum sim_kind kind;
 	int number; /* place in sim.events */
 	int customer;
-	int64_t time_us,
-		from_us; /* it says when it happened; it is there to be posted from then on */
-	int place;       /* among its client's events */
+	bool has_id, has_browser; /* the keys that it names its customer by */
+	int order;                /* it names an order, too; -1: none */
+	int64_t time_us;          /* when it happened, it says */
+	int64_t from_us;          /* it is there to be posted from then on */
+	int place;                /* among its client's events */
 	bool in_flight, is_acked;
 	enum event_status acked;
 	int twin; /* another event with this id, or -1 */
@@ -121,12 +124,11 @@ struct sim_client {
 	unsigned daemon_epoch, connection;
 	unsigned open; /* posts without answer over this connection */
 	unsigned window, batch;
-	bool tick_planned;
+	int64_t tick_us; /* when it looks again; 0: not planned */
 };
 
 struct sim_stored { /* what the store has of one event id */
-	int64_t seq, customer;
-	int event; /* number of the sim_event whose content it has */
+	int event;  /* number of the sim_event whose content it has */
 };
 
 struct sim {
@@ -159,13 +161,13 @@ struct sim {
 	struct map stored;      /* id -> sim_stored */
 	struct map last_place;  /* connection, customer -> the last one judged */
 	struct map peer;        /* message -> times handed over */
-	struct map card_of;     /* customer number of the shop -> card */
-	int64_t card_ids[SIM_CUSTOMERS_MOST];
+	bool have_browsers;     /* some events know the browser only: cards are joined later */
+	int joins_lost;
 	struct model *model;
 	/* figures */
 	struct {
 		unsigned commits, lost, late, again, crashes, freezes, drops, posts, handed_over,
-			doubts, kills;
+			doubts, kills, joins;
 	} n;
 	/* the verdict */
 	bool failed;

@@ -69,25 +69,14 @@ static struct sim_event *judge_event(struct sim *s, const struct shop_event *row
 	return e != NULL && span_is(row->data, e->data) && span_is(row->type, e->type) ? e : NULL;
 }
 
-/* A shop's customer has one card, and no other has it. */
-static void judge_card(struct sim *s, const struct sim_event *e, int64_t card)
-{
-	for (int i = 0; i < s->n_customers; i++)
-		if ((i == e->customer) ? s->card_ids[i] != 0 && s->card_ids[i] != card
-				       : s->card_ids[i] == card)
-			sim_fail(s,
-				"event %s of customer c%d stands on card %lld, which is not his",
-				e->id, e->customer, (long long)card);
-	s->card_ids[e->customer] = card;
-}
-
-/* P4: those of one connection, and those of one MQTT session, in the order in which they came. */
+/* P4: those of one connection, and those of one MQTT session, in the order in which they came.  Whoever is named by
+ * his browser only is somebody else, until an event says more. */
 static void judge_order(struct sim *s, const struct sim_post *p, const struct sim_event *e)
 {
 	struct {
 		unsigned connection;
 		int customer, is_session;
-	} key = { p->connection, e->customer, 0 };
+	} key = { p->connection, e->customer * 2 + e->has_id, 0 };
 	struct span bytes = { (const char *)&key, sizeof key };
 	uintptr_t place, last;
 	size_t i = 0;
@@ -125,9 +114,8 @@ static void judge_stored(struct sim *s, const struct shop_event *row)
 	if (e->kind != SIM_GOOD)
 		sim_fail(s, "event %s is stored, which can not be", e->id);
 	x = arena_new(&s->arena, struct sim_stored);
-	*x = (struct sim_stored){ row->seq, row->customer, e->number };
+	x->event = e->number;
 	map_put(&s->stored, span_of(e->id), x);
-	judge_card(s, e, row->customer);
 }
 
 /* ---- feeding the model ---- */
@@ -135,6 +123,7 @@ static void judge_stored(struct sim *s, const struct shop_event *row)
 static void judge_feed(struct sim *s, struct model_card *c, const struct shop_event *row)
 {
 	struct model_event e = { .type = row->type,
+		.seq = row->seq,
 		.time_us = row->time_us == TIME_NONE ? row->received_us : row->time_us };
 	char id[32];
 	struct span value;
@@ -158,8 +147,8 @@ static void judge_feed(struct sim *s, struct model_card *c, const struct shop_ev
 
 		e.task = t ? model_find_task(c, t->title) : NULL;
 	}
-	sim_trace(s, "  %.*s (%s) is judged, number %lld", SPAN_ARG(row->id), e.n,
-		(long long)row->seq);
+	sim_trace(s, "  %.*s %.*s (%s) is judged, number %lld", SPAN_ARG(row->id),
+		SPAN_ARG(row->type), e.n, (long long)row->seq);
 	model_judge(s->model, c, &e);
 }
 
@@ -396,6 +385,101 @@ static void judge_customer(struct sim *s, struct model_card *c)
 	judge_card_fields(s, c);
 }
 
+/* ---- persons and cards ---- */
+
+enum { JUDGE_KEYS = 2 + 60 }; /* of one person: id, browser, orders */
+
+/* Which keys of a person belong together, by what events say. */
+static int judge_root(const int *of, int key)
+{
+	while (of[key] != key)
+		key = of[key];
+	return key;
+}
+
+static void judge_link(int *of, int a, int b)
+{
+	of[judge_root(of, a)] = judge_root(of, b);
+}
+
+static void judge_link_event(int *of, const struct sim_event *e)
+{
+	if (e->has_id && e->has_browser)
+		judge_link(of, 0, 1);
+	if (e->order >= 0)
+		judge_link(of, e->has_id ? 0 : 1, 2 + e->order / SIM_CUSTOMERS_MOST);
+}
+
+/* Two rows stand on one card when events say that they are of one person, and on two when nothing says so. */
+static void judge_pair(struct sim *s, const struct shop_event *x, const struct shop_event *y,
+	const int *must, const int *may)
+{
+	const struct sim_event *a = judge_event(s, x), *b = judge_event(s, y);
+	int i = a->has_id ? 0 : 1, k = b->has_id ? 0 : 1;
+	bool same = x->customer == y->customer;
+
+	if (!same && a->customer == b->customer && judge_root(must, i) == judge_root(must, k))
+		sim_fail(s, "events %s and %s are of one person and stand on two cards", a->id,
+			b->id);
+	if (same && (a->customer != b->customer || judge_root(may, i) != judge_root(may, k)))
+		sim_fail(s, "events %s and %s are of two persons and stand on one card", a->id,
+			b->id);
+}
+
+/* Events that were not accepted may have joined cards before that was known. */
+static void judge_links(struct sim *s, int customer, int *must, int *may)
+{
+	for (int i = 0; i < JUDGE_KEYS; i++)
+		must[i] = may[i] = i;
+	for (size_t i = 0; i < s->n_events; i++) {
+		const struct sim_event *e = s->events[i];
+		const struct sim_stored *x = map_get(&s->stored, span_of(e->id));
+
+		if (e->customer != customer || e->kind == SIM_BAD)
+			continue;
+		judge_link_event(may, e);
+		if (x != NULL && x->event == e->number)
+			judge_link_event(must, e);
+	}
+}
+
+static void judge_person(struct sim *s, int customer)
+{
+	const struct mem_tables *t = mem_tables(s->mem);
+	const struct shop_event *first[2] = { NULL, NULL };
+	int must[JUDGE_KEYS], may[JUDGE_KEYS];
+
+	judge_links(s, customer, must, may);
+	for (size_t i = 0; i < t->n_events && !s->failed; i++) {
+		const struct shop_event *row = t->events[i];
+		const struct sim_event *e =
+			row->origin == EVENT_POSTED ? judge_event(s, row) : NULL;
+
+		if (e == NULL)
+			continue;
+		if (e->customer == customer && first[e->has_id] == NULL)
+			first[e->has_id] = row;
+		for (int k = 0; k < 2; k++)
+			if (first[k] != NULL)
+				judge_pair(s, row, first[k], must, may);
+	}
+}
+
+static void judge_joins(struct sim *s, const struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++) {
+		const struct visit *v = b->visits[i];
+
+		if (v->state != VISIT_READY || v->card->merged_into == 0)
+			continue;
+		s->n.joins++;
+		sim_trace(s, "  card %lld takes over card %lld", (long long)v->card->merged_into,
+			(long long)v->customer);
+		model_join(s->model, model_card(s->model, v->card->merged_into),
+			model_card(s->model, v->customer));
+	}
+}
+
 /* ---- occasions ---- */
 
 void sim_judge_commit(struct sim *s, const struct sim_daemon *d, const struct sim_conn *conn,
@@ -410,6 +494,7 @@ void sim_judge_commit(struct sim *s, const struct sim_daemon *d, const struct si
 	for (size_t i = n_events; i < t->n_events && !s->failed; i++)
 		if (t->events[i]->origin == EVENT_POSTED)
 			judge_stored(s, t->events[i]);
+	judge_joins(s, b);
 	for (size_t i = 0; i < b->n_visits && !s->failed; i++) {
 		const struct visit *v = b->visits[i];
 		struct model_card *c;
@@ -505,6 +590,8 @@ void sim_judge_end(struct sim *s)
 		if ((e->kind != SIM_GOOD || x->event != e->number) && !judge_is_aside(s, e))
 			sim_fail(s, "event %s is not kept aside", e->id);
 	}
+	for (int i = 0; i < s->n_customers && !s->failed; i++)
+		judge_person(s, i);
 	for (size_t i = 0; i < t->n_customers && !s->failed; i++) {
 		struct model_card *c = model_card(s->model, t->customers[i]->id);
 

@@ -149,18 +149,25 @@ static void chain_next(struct model *m, struct model_card *c, const struct model
 	}
 }
 
+/* What nobody has taken of an ended chain is taken back. */
+static void chain_withdraw(struct model_card *c, const struct model_chain *x)
+{
+	for (size_t i = 0; i < c->n_messages; i++)
+		if (c->messages[i]->chain == x && c->messages[i]->state == MESSAGE_READY &&
+			!c->messages[i]->keep)
+			c->messages[i]->state = MESSAGE_WITHDRAWN;
+	for (size_t i = 0; i < c->n_tasks; i++)
+		if (c->tasks[i]->chain == x && c->tasks[i]->state == TASK_OPEN)
+			c->tasks[i]->state = TASK_WITHDRAWN;
+}
+
 static void chain_over(
 	struct model *m, struct model_card *c, struct model_chain *x, enum chain_state state)
 {
 	x->state = state;
 	x->wake_us = TIME_NONE;
-	for (size_t i = 0; state != CHAIN_DONE && i < c->n_messages; i++)
-		if (c->messages[i]->chain == x && c->messages[i]->state == MESSAGE_READY &&
-			!c->messages[i]->keep)
-			c->messages[i]->state = MESSAGE_WITHDRAWN;
-	for (size_t i = 0; state != CHAIN_DONE && i < c->n_tasks; i++)
-		if (c->tasks[i]->chain == x && c->tasks[i]->state == TASK_OPEN)
-			c->tasks[i]->state = TASK_WITHDRAWN;
+	if (state != CHAIN_DONE)
+		chain_withdraw(c, x);
 	chain_next(m, c, x);
 }
 
@@ -381,6 +388,8 @@ static void starts(struct model *m, struct model_card *c, const struct model_eve
 	x->rule = rule;
 	x->version = m->version;
 	x->event_us = e->time_us;
+	x->started_us = m->now_us;
+	x->born = e->seq;
 	x->wake_us = TIME_NONE;
 	snprintf(x->n, sizeof x->n, "%s", e->n);
 	snprintf(x->key, sizeof x->key, "%s", rule == MODEL_ORDER ? e->order : "");
@@ -423,7 +432,7 @@ static void starts_parallel(struct model *m, struct model_card *c, const struct 
 
 static void starts_count(struct model *m, struct model_card *c, const struct model_event *e)
 {
-	struct model_event third = { .type = SPAN("b.third"), .time_us = m->now_us };
+	struct model_event third = { .type = SPAN("b.third"), .time_us = m->now_us, .seq = e->seq };
 
 	if (counted(m, c) < 3)
 		return;
@@ -510,6 +519,116 @@ void model_timer(struct model *m, struct model_card *c, struct model_chain *x)
 		chain_begins(m, c, x);
 	else
 		chain_goes_on(m, c, x, NULL);
+}
+
+/* ---- joining ---- */
+
+/* Does the mode of a rule allow one chain at a time only? */
+static bool is_lone(enum model_rule rule)
+{
+	switch (rule) {
+	case MODEL_SINGLE:
+	case MODEL_RESTART:
+	case MODEL_QUEUED:
+	case MODEL_ORDER:
+	case MODEL_MAIL:
+	case MODEL_COOL: return true;
+	case MODEL_PARALLEL:
+	case MODEL_ANSWER:
+	case MODEL_COUNT:
+	case MODEL_THIRD:
+	case MODEL_UNTIL:
+	case MODEL_RULES: break;
+	}
+	return false;
+}
+
+/* The chain of that rule and key that has begun and is not over; NULL: none. */
+static struct model_chain *running_chain(struct model_card *c, const struct model_chain *like)
+{
+	struct model_chain *x;
+
+	TAILQ_FOREACH (x, &c->chains, link)
+		if (x->rule == like->rule && chain_is_live(x) && x->state != CHAIN_QUEUED &&
+			strcmp(x->key, like->key) == 0)
+			return x;
+	return NULL;
+}
+
+static bool is_older(const struct model_chain *a, const struct model_chain *b)
+{
+	return a->started_us != b->started_us ? a->started_us < b->started_us : a->born < b->born;
+}
+
+static void join_end(struct model_card *c, struct model_chain *x)
+{
+	x->state = CHAIN_CANCELLED;
+	x->wake_us = TIME_NONE;
+	chain_withdraw(c, x);
+}
+
+/* Where one at a time is allowed the older goes on (of "restart" the newer). */
+static void join_modes(struct model_card *living, struct model_card *gone)
+{
+	struct model_chain *x, *here;
+
+	TAILQ_FOREACH (x, &gone->chains, link) {
+		if (!is_lone(x->rule) || !chain_is_live(x) || x->state == CHAIN_QUEUED ||
+			(here = running_chain(living, x)) == NULL)
+			continue;
+		if (is_older(here, x) == (x->rule != MODEL_RESTART))
+			join_end(gone, x);
+		else
+			join_end(living, here);
+	}
+}
+
+/* By their beginning, all chains of both. */
+static void join_lists(struct model_card *living, struct model_card *gone)
+{
+	struct model_chain *x, *y;
+
+	while ((x = TAILQ_FIRST(&gone->chains)) != NULL) {
+		TAILQ_REMOVE(&gone->chains, x, link);
+		TAILQ_FOREACH (y, &living->chains, link)
+			if (is_older(x, y))
+				break;
+		if (y != NULL)
+			TAILQ_INSERT_BEFORE(y, x, link);
+		else
+			TAILQ_INSERT_TAIL(&living->chains, x, link);
+	}
+}
+
+static int64_t later_us(int64_t a, int64_t b)
+{
+	return a > b ? a : b; /* TIME_NONE is before all */
+}
+
+#define JOIN_ARRAY(m, to, from, array, n, cap)                                                     \
+	for (size_t i = 0; i < (from)->n; i++)                                                     \
+	BATCH_PUSH(&(m)->arena, (to)->array, (to)->n, (to)->cap) = (from)->array[i]
+
+void model_join(struct model *m, struct model_card *living, struct model_card *gone)
+{
+	int64_t card = gone->card;
+
+	join_modes(living, gone);
+	join_lists(living, gone);
+	JOIN_ARRAY(m, living, gone, messages, n_messages, cap_messages);
+	JOIN_ARRAY(m, living, gone, tasks, n_tasks, cap_tasks);
+	JOIN_ARRAY(m, living, gone, orders, n_orders, cap_orders);
+	JOIN_ARRAY(m, living, gone, counted, n_counted, cap_counted);
+	living->n_chains += gone->n_chains;
+	living->n_notes += gone->n_notes;
+	living->n_thirds += gone->n_thirds;
+	living->last_parallel_us = later_us(living->last_parallel_us, gone->last_parallel_us);
+	living->last_cool_us = later_us(living->last_cool_us, gone->last_cool_us);
+	living->has_third |= gone->has_third;
+	*gone = (struct model_card){
+		.card = card, .last_parallel_us = TIME_NONE, .last_cool_us = TIME_NONE
+	};
+	TAILQ_INIT(&gone->chains);
 }
 
 void model_claim(struct model *m, struct model_message *x)

@@ -51,8 +51,10 @@ struct model_chain {
 	int64_t wake_us;
 	int step, version;
 	int64_t event_us; /* time of the event that started it */
-	bool is_seen;     /* for comparing */
-	int64_t due_us;   /* wake_us at the beginning of the batch */
+	int64_t started_us;
+	int64_t born;   /* number of that event: orders those of one moment */
+	bool is_seen;   /* for comparing */
+	int64_t due_us; /* wake_us at the beginning of the batch */
 	TAILQ_ENTRY(model_chain) link;
 };
 
@@ -83,7 +85,7 @@ struct model_event {
 	struct span type;
 	char n[MODEL_NUMBER], order[MODEL_NUMBER]; /* empty: none */
 	int total;
-	int64_t time_us;
+	int64_t time_us, seq;
 	struct model_message *message; /* message.sent, .failed: which */
 	struct model_task *task;       /* task.done: which */
 };
@@ -97,6 +99,8 @@ void model_begin(struct model *m, struct model_card *c, int64_t now_us, int vers
 void model_judge(struct model *m, struct model_card *c, const struct model_event *e);
 void model_deadline(struct model *m, struct model_card *c, struct model_task *t);
 void model_timer(struct model *m, struct model_card *c, struct model_chain *x);
+/* One card takes over another: two persons were one. */
+void model_join(struct model *m, struct model_card *living, struct model_card *gone);
 /* A courier takes it. */
 void model_claim(struct model *m, struct model_message *x);
 

@@ -338,6 +338,14 @@ static void call_lose_early(struct sim_call *c)
 		call_execute, late);
 }
 
+static bool call_is_join(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++)
+		if (b->visits[i]->state == VISIT_READY && b->visits[i]->card->merged_into != 0)
+			return true;
+	return false;
+}
+
 static enum sim_fate call_fate(struct sim_call *c)
 {
 	struct sim *s = c->sim;
@@ -346,7 +354,10 @@ static enum sim_fate call_fate(struct sim_call *c)
 		return SIM_AGAIN;
 	if (!sim_fault(s, s->faults.lost))
 		return SIM_WELL;
-	if (c->kind == CALL_FETCH && s->fetches_lost++ >= SIM_SAVES_LOST_MOST)
+	if (c->kind == CALL_FETCH && s->fetches_lost++ >= SIM_FETCHES_LOST_MOST)
+		return SIM_WELL;
+	if (c->kind == CALL_SAVE && call_is_join(c->batch) &&
+		s->joins_lost++ >= SIM_JOINS_LOST_MOST)
 		return SIM_WELL;
 	return SIM_LOST + (enum sim_fate)sim_rnd(s, call_can_be_late(c) ? 3 : 2);
 }
@@ -409,7 +420,7 @@ static void lane_kill(struct sim *s, void *arg)
 
 	if (k->age != k->conn->age || s->is_healed || !mem_of(s->mem)->open[k->conn->number])
 		return;
-	if (s->fetches_lost++ >= SIM_SAVES_LOST_MOST)
+	if (s->fetches_lost++ >= SIM_FETCHES_LOST_MOST)
 		return;
 	s->n.kills++;
 	sim_trace(s, "server: ends the transaction on %d", k->conn->number);
