@@ -10,6 +10,9 @@
  * COMMIT got no answer nobody knows whether the row says `sending`; it is noted and given back on the
  * next connection, since nothing of it has left.
  *
+ * What is asked goes in groups of one round trip each; couriers that meet at the same customer begin elsewhere the
+ * next times: else all of them queue for the oldest message.
+ *
  * The system identifier and the timeline of the cluster are compared with those of the last send at
  * each claim (P23): reading them costs two small system calls in the server.
  */
@@ -27,18 +30,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CLAIM_CROWDED = 64, CLAIM_CANDIDATES = 60 };
+/* What is asked about one customer, in one round trip, in this order. */
+enum { CLAIM_BEGIN, CLAIM_LOCK, CLAIM_WORLD, CLAIM_CARD, CLAIM_MESSAGES, CLAIM_LOOKS };
+
 static const struct log_ctx claim_log = { "claim", "" };
 
 struct claims {
 	const struct claim_options *o;
 	struct block *db;
-	struct bind bind;
+	struct bind bind, group[CLAIM_LOOKS];
 	struct claim claim;
 	struct arena arena; /* of one attempt */
 	char why[200];
 	uint64_t counts[MESSAGE_REFUSED + 1];
 	bool told;                /* something was put into the inbox */
 	struct claim_record lost; /* a claim whose commit was lost; id 0: none */
+	int owner_pid;            /* of this connection */
+	int64_t owner_start_us;
+	uint64_t dice;
+	unsigned crowded; /* rounds for which others are avoided */
 };
 
 /* What is the same for all messages at one moment. */
@@ -82,6 +93,8 @@ void claims_free(struct claims *k)
 		return;
 	claims_close(k);
 	bind_fini(&k->bind);
+	for (int i = 0; i < CLAIM_LOOKS; i++)
+		bind_fini(&k->group[i]);
 	arena_fini(&k->arena);
 	arena_fini(&k->claim.arena);
 	free(k);
@@ -90,10 +103,22 @@ void claims_free(struct claims *k)
 bool claims_open(struct claims *k, const char *dsn, const char *name, bool unsafe_durability,
 	int statement_timeout_ms, struct err *err)
 {
+	struct db_rows *rows;
+
 	claims_close(k);
 	k->db = block_open(dsn, name, unsafe_durability ? BLOCK_UNSAFE : BLOCK_CHECKED,
 		statement_timeout_ms, err);
-	return k->db != NULL;
+	if (k->db == NULL)
+		return false;
+	if (!block_exec_plain(k->db, SQL_CLAIM_OWNER, &rows, err)) {
+		claims_close(k);
+		return false;
+	}
+	k->owner_pid = (int)db_rows_i64(rows, 0, 0);
+	k->owner_start_us = db_rows_time(rows, 0, 1);
+	k->dice = (uint64_t)k->owner_pid;
+	block_rows_free(rows);
+	return true;
 }
 
 const char *claims_why(const struct claims *k)
@@ -125,6 +150,21 @@ bool claim_is_fresh(const struct claims *k, const struct claim *c)
 static bool claims_exec(struct claims *k, struct db_rows **ret_rows, struct err *err)
 {
 	if (block_exec(k->db, &k->bind, ret_rows, err))
+		return true;
+	if (block_outcome(k->db) == DB_LOST)
+		claims_close(k);
+	return false;
+}
+
+/* The same of the first n of the group. */
+static bool claims_exec_group(
+	struct claims *k, size_t n, struct db_rows **ret_rows, struct err *err)
+{
+	struct bind *binds[CLAIM_LOOKS];
+
+	for (size_t i = 0; i < n; i++)
+		binds[i] = &k->group[i];
+	if (block_exec_many(k->db, binds, n, ret_rows, err))
 		return true;
 	if (block_outcome(k->db) == DB_LOST)
 		claims_close(k);
@@ -248,31 +288,19 @@ static bool claims_may_send(struct claims *k, const struct db_rows *rows, struct
 	return true;
 }
 
-/* Reads it; the first send ever notes the cluster. */
-static enum claim_result claims_world(struct claims *k, struct claim_world *ret, struct err *err)
+/* What it says; the first send ever notes the cluster. */
+static enum claim_result claims_world(
+	struct claims *k, const struct db_rows *rows, struct claim_world *ret, struct err *err)
 {
-	struct db_rows *rows;
-	enum claim_result result = CLAIM_HELD;
-	int64_t system;
-	int timeline;
-	bool first;
-
-	bind_begin(&k->bind, SQL_CLAIM_WORLD);
-	if (!claims_exec(k, &rows, err))
-		return CLAIM_TROUBLE;
 	ret->now_us = db_rows_time(rows, 0, 0);
 	ret->pauses = claims_copy(&k->arena, rows, 0, 1);
-	first = db_rows_null(rows, 0, 4);
-	system = db_rows_i64(rows, 0, 2);
-	timeline = (int)db_rows_i64(rows, 0, 3);
-	if (claims_may_send(k, rows, ret))
-		result = CLAIM_GOT;
-	block_rows_free(rows);
-	if (result != CLAIM_GOT || !first)
-		return result;
+	if (!claims_may_send(k, rows, ret))
+		return CLAIM_HELD;
+	if (!db_rows_null(rows, 0, 4))
+		return CLAIM_GOT;
 	bind_begin(&k->bind, SQL_CLAIM_FIRST);
-	bind_i64(&k->bind, 0, system);
-	bind_int(&k->bind, 1, timeline);
+	bind_i64(&k->bind, 0, db_rows_i64(rows, 0, 2));
+	bind_int(&k->bind, 1, (int)db_rows_i64(rows, 0, 3));
 	return claims_exec(k, NULL, err) ? CLAIM_GOT : CLAIM_TROUBLE;
 }
 
@@ -333,30 +361,20 @@ static bool claims_end(struct claims *k, enum decide_outcome outcome, enum messa
 	return true;
 }
 
-/* Makes it ours. */
-static enum claim_result claims_take(struct claims *k, struct err *err)
+/* The commit's answer was lost: the claim is given back later, if it is there. */
+static void claims_note_lost(struct claims *k)
 {
-	struct claim *c = &k->claim;
-	struct db_rows *rows;
-	bool got;
-
-	bind_begin(&k->bind, SQL_CLAIM_TAKE);
-	bind_i64(&k->bind, 0, c->m.id);
-	bind_text(&k->bind, 1, claims_verdict(k, DECIDE_SEND, "ok"));
-	if (!claims_exec(k, &rows, err))
-		return CLAIM_TROUBLE;
-	got = db_rows_count(rows) == 1;
-	if (got) {
-		c->owner_pid = (int)db_rows_i64(rows, 0, 0);
-		c->owner_start_us = db_rows_time(rows, 0, 1);
-	}
-	block_rows_free(rows);
-	return got ? CLAIM_GOT : CLAIM_NONE;
+	k->lost = (struct claim_record){ .id = k->claim.m.id,
+		.owner_pid = k->owner_pid,
+		.owner_start_us = k->owner_start_us,
+		.state = MESSAGE_READY,
+		.code = "claim_lost",
+		.due_us = TIME_NONE };
 }
 
 /*** one attempt ***/
 
-/* Decides on one message: CLAIM_GOT: it is ours; CLAIM_NONE: look at the next. */
+/* Decides on one message: CLAIM_GOT: it may go; CLAIM_NONE: look at the next. */
 static enum claim_result claims_decide(struct claims *k, const struct db_rows *rows, size_t row,
 	const struct claim_world *w, struct err *err)
 {
@@ -375,7 +393,7 @@ static enum claim_result claims_decide(struct claims *k, const struct db_rows *r
 	f.suppressed = db_rows_text(rows, row, 19);
 	outcome = decide(&f, &code);
 	switch (outcome) {
-	case DECIDE_SEND: return claims_take(k, err);
+	case DECIDE_SEND: return CLAIM_GOT;
 	case DECIDE_HOLD: break;
 	case DECIDE_REFUSE: ok = claims_end(k, outcome, MESSAGE_REFUSED, code, err); break;
 	case DECIDE_EXPIRE: ok = claims_end(k, outcome, MESSAGE_EXPIRED, code, err); break;
@@ -384,23 +402,14 @@ static enum claim_result claims_decide(struct claims *k, const struct db_rows *r
 	return ok ? CLAIM_NONE : CLAIM_TROUBLE;
 }
 
-/* All due messages of the locked customer, best first, until one is ours. */
+/* All due messages of the locked customer, best first, until one may go. */
 static enum claim_result claims_choose(
-	struct claims *k, int64_t customer, const struct claim_world *w, struct err *err)
+	struct claims *k, const struct db_rows *rows, const struct claim_world *w, struct err *err)
 {
-	struct db_rows *rows;
 	enum claim_result result = CLAIM_NONE;
 
-	bind_begin(&k->bind, SQL_CLAIM_MESSAGES);
-	bind_i64(&k->bind, 0, customer);
-	bind_key(&k->bind, 1, span_of(message_channel_name(k->o->channel)));
-	for (size_t i = 0; i < k->o->n_shops; i++)
-		bind_key(&k->bind, 2, span_of(k->o->shops[i].id));
-	if (!claims_exec(k, &rows, err))
-		return CLAIM_TROUBLE;
 	for (size_t i = 0; i < db_rows_count(rows) && result == CLAIM_NONE; i++)
 		result = claims_decide(k, rows, i, w, err);
-	block_rows_free(rows);
 	return result;
 }
 
@@ -413,88 +422,115 @@ static enum claim_result claims_follow(struct claims *k, struct err *err)
 	return claims_exec(k, NULL, err) ? CLAIM_NONE : CLAIM_TROUBLE;
 }
 
-/* Locks him; CLAIM_NONE: somebody else has him. */
-static enum claim_result claims_lock(struct claims *k, int64_t customer, struct err *err)
+/* Begins, locks him and reads: what is read after the lock is what its last holder left behind. */
+static bool claims_look(
+	struct claims *k, int64_t customer, struct db_rows **ret_rows, struct err *err)
 {
-	struct db_rows *rows;
-	bool got;
-
-	bind_begin(&k->bind, SQL_CLAIM_LOCK);
-	bind_i64(&k->bind, 0, customer);
-	if (!claims_exec(k, &rows, err))
-		return CLAIM_TROUBLE;
-	got = db_rows_count(rows) == 1;
-	block_rows_free(rows);
-	return got ? CLAIM_GOT : CLAIM_NONE;
+	bind_begin(&k->group[CLAIM_BEGIN], SQL_BEGIN);
+	bind_begin(&k->group[CLAIM_LOCK], SQL_CLAIM_LOCK);
+	bind_i64(&k->group[CLAIM_LOCK], 0, customer);
+	bind_begin(&k->group[CLAIM_WORLD], SQL_CLAIM_WORLD);
+	bind_begin(&k->group[CLAIM_CARD], SQL_CARD_READ);
+	bind_i64(&k->group[CLAIM_CARD], 0, customer);
+	bind_begin(&k->group[CLAIM_MESSAGES], SQL_CLAIM_MESSAGES);
+	bind_i64(&k->group[CLAIM_MESSAGES], 0, customer);
+	bind_key(&k->group[CLAIM_MESSAGES], 1, span_of(message_channel_name(k->o->channel)));
+	for (size_t i = 0; i < k->o->n_shops; i++)
+		bind_key(&k->group[CLAIM_MESSAGES], 2, span_of(k->o->shops[i].id));
+	return claims_exec_group(k, CLAIM_LOOKS, ret_rows, err);
 }
 
-/* Inside the transaction: lock, read, decide. */
-static enum claim_result claims_inside(struct claims *k, int64_t customer, struct err *err)
+/* What was seen, decided on; CLAIM_NONE: somebody else has him, or nothing of his may go. */
+static enum claim_result claims_inside(
+	struct claims *k, struct db_rows *const *rows, struct err *err)
 {
 	struct claim_world w;
-	struct db_rows *rows;
-	enum claim_result result = claims_lock(k, customer, err);
+	enum claim_result result;
 
+	if (db_rows_count(rows[CLAIM_LOCK]) != 1) {
+		k->crowded = CLAIM_CROWDED;
+		return CLAIM_NONE;
+	}
+	result = claims_world(k, rows[CLAIM_WORLD], &w, err);
 	if (result != CLAIM_GOT)
 		return result;
-	FAILPOINT("claim.locked");
-	result = claims_world(k, &w, err);
-	if (result != CLAIM_GOT)
-		return result;
-	bind_begin(&k->bind, SQL_CARD_READ);
-	bind_i64(&k->bind, 0, customer);
-	if (!claims_exec(k, &rows, err))
-		return CLAIM_TROUBLE;
-	claims_card(&k->claim.arena, rows, &k->claim.card);
-	block_rows_free(rows);
+	claims_card(&k->claim.arena, rows[CLAIM_CARD], &k->claim.card);
 	return k->claim.card.merged_into ? claims_follow(k, err)
-					 : claims_choose(k, customer, &w, err);
+					 : claims_choose(k, rows[CLAIM_MESSAGES], &w, err);
 }
 
-/* The commit's answer was lost: the claim is given back later, if it is there. */
-static void claims_note_lost(struct claims *k)
+/* Makes the chosen one ours and commits. */
+static enum claim_result claims_take(struct claims *k, struct err *err)
 {
-	k->lost = (struct claim_record){ .id = k->claim.m.id,
-		.owner_pid = k->claim.owner_pid,
-		.owner_start_us = k->claim.owner_start_us,
-		.state = MESSAGE_READY,
-		.code = "claim_lost",
-		.due_us = TIME_NONE };
+	struct db_rows *rows[2];
+	struct bind *b = &k->group[0];
+	struct claim *c = &k->claim;
+	bool got;
+
+	bind_begin(b, SQL_CLAIM_TAKE);
+	bind_i64(b, 0, c->m.id);
+	bind_text(b, 1, claims_verdict(k, DECIDE_SEND, "ok"));
+	bind_int(b, 2, k->owner_pid);
+	bind_time(b, 3, k->owner_start_us);
+	bind_begin(&k->group[1], SQL_COMMIT);
+	c->owner_pid = k->owner_pid;
+	c->owner_start_us = k->owner_start_us;
+	c->claimed_boot_us = clock_boot_us();
+	if (!claims_exec_group(k, 2, rows, err)) {
+		claims_note_lost(k);
+		claims_rollback(k);
+		return CLAIM_TROUBLE;
+	}
+	got = db_rows_count(rows[0]) == 1;
+	block_rows_free(rows[0]);
+	block_rows_free(rows[1]);
+	return got ? CLAIM_GOT : CLAIM_NONE;
 }
 
 /* One customer, one transaction. */
 static enum claim_result claims_try(struct claims *k, int64_t customer, struct err *err)
 {
-	enum claim_result result;
+	enum claim_result result = CLAIM_TROUBLE;
+	struct db_rows *rows[CLAIM_LOOKS];
 
 	arena_reset(&k->arena);
 	arena_reset(&k->claim.arena);
-	if (!claims_plain(k, SQL_BEGIN, err))
-		return CLAIM_TROUBLE;
-	result = claims_inside(k, customer, err);
+	if (claims_look(k, customer, rows, err)) {
+		result = claims_inside(k, rows, err);
+		for (int i = 0; i < CLAIM_LOOKS; i++)
+			block_rows_free(rows[i]);
+	}
 	if (result == CLAIM_TROUBLE || result == CLAIM_HELD) {
 		claims_rollback(k);
 		return result;
 	}
 	FAILPOINT("claim.before_commit");
-	k->claim.claimed_boot_us = clock_boot_us();
-	if (!claims_plain(k, SQL_COMMIT, err)) {
-		if (result == CLAIM_GOT)
-			claims_note_lost(k);
-		claims_rollback(k);
-		return CLAIM_TROUBLE;
-	}
-	return result;
+	if (result == CLAIM_GOT)
+		return claims_take(k, err);
+	if (claims_plain(k, SQL_COMMIT, err))
+		return CLAIM_NONE;
+	claims_rollback(k);
+	return CLAIM_TROUBLE;
 }
 
 /*** candidates ***/
 
+/* Where to begin among the n best, which are equally good: at the first, unless others begin there, too. */
+static size_t claims_begin_at(struct claims *k, size_t n)
+{
+	if (k->crowded == 0 || n == 0)
+		return 0;
+	k->crowded--;
+	k->dice = k->dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (size_t)(k->dice >> 33) % n;
+}
+
 /* Customers with due messages, best first, each once. */
 static bool claims_candidates(
-	struct claims *k, int64_t *ret, size_t most, size_t *ret_n, struct err *err)
+	struct claims *k, int64_t ret[CLAIM_CANDIDATES], size_t *ret_n, struct err *err)
 {
 	struct db_rows *rows;
-	size_t n = 0;
+	size_t n = 0, have, lane = 0, from;
 
 	bind_begin(&k->bind, SQL_CLAIM_CANDIDATES);
 	bind_key(&k->bind, 0, span_of(message_channel_name(k->o->channel)));
@@ -502,8 +538,12 @@ static bool claims_candidates(
 		bind_key(&k->bind, 1, span_of(k->o->shops[i].id));
 	if (!claims_exec(k, &rows, err))
 		return false;
-	for (size_t i = 0; i < db_rows_count(rows) && n < most; i++) {
-		int64_t customer = db_rows_i64(rows, i, 1);
+	have = db_rows_count(rows);
+	while (lane < have && db_rows_i64(rows, lane, 2) == db_rows_i64(rows, 0, 2))
+		lane++;
+	from = claims_begin_at(k, lane);
+	for (size_t i = 0; i < have && n < CLAIM_CANDIDATES; i++) {
+		int64_t customer = db_rows_i64(rows, i < lane ? (from + i) % lane : i, 1);
 		bool known = false;
 
 		for (size_t j = 0; j < n; j++)
@@ -518,7 +558,7 @@ static bool claims_candidates(
 
 enum claim_result claims_next(struct claims *k, const struct claim **ret, struct err *err)
 {
-	int64_t customers[60];
+	int64_t customers[CLAIM_CANDIDATES];
 	size_t n;
 	enum claim_result result = CLAIM_NONE;
 
@@ -531,7 +571,7 @@ enum claim_result claims_next(struct claims *k, const struct claim **ret, struct
 			return CLAIM_TROUBLE;
 		k->lost.id = 0;
 	}
-	if (!claims_candidates(k, customers, 60, &n, err))
+	if (!claims_candidates(k, customers, &n, err))
 		return CLAIM_TROUBLE;
 	for (size_t i = 0; i < n && result == CLAIM_NONE; i++)
 		result = claims_try(k, customers[i], err);

@@ -30,6 +30,7 @@ enum {
 	COURIER_REST_US = 1000000, /* first wait after a failed session */
 	COURIER_REST_MOST_US = 60000000,
 	COURIER_RESEND_US = 60000000, /* what is in doubt is resent after this */
+	COURIER_TELL_US = 50000,      /* a busy courier wakes the engines no more often */
 	COURIER_LAST_TRIES = 6,       /* to record after SIGTERM, a slice each */
 	COURIER_REFUSALS_MOST = 3,    /* of a record, by a database that is there */
 };
@@ -48,8 +49,8 @@ struct courier {
 	struct err trouble;          /* of the last claim */
 	int handed;                  /* messages, for max_messages */
 	int64_t rest_us;             /* after the last session; 0: it was good */
-	int64_t swept_boot_us;
-	bool is_held;
+	int64_t swept_boot_us, told_boot_us;
+	bool is_held, has_news;
 };
 
 static volatile sig_atomic_t courier_stop, courier_hup;
@@ -98,11 +99,29 @@ void courier_beat(struct courier *c)
 	heart_beat(c->host->heart);
 }
 
+/* What the claims have done is news: for engines and for metrics.  Engines woken for each mail would judge each in
+ * a batch of its own, so a busy courier lets some news come together. */
+static void courier_tell(struct courier *c)
+{
+	int64_t now_us = clock_boot_us();
+
+	c->has_news |= claims_told(c->claims);
+	if (c->has_news && now_us - c->told_boot_us >= COURIER_TELL_US) {
+		c->host->wake_engines(c->host->arg);
+		c->told_boot_us = now_us;
+		c->has_news = false;
+	}
+	c->host->publish(c->host->arg, claims_counts(c->claims), claims_is_open(c->claims));
+}
+
 /* Waits; the wake pipe, the loss of the database and signals end it early where `wake` is set. */
 static void courier_wait(struct courier *c, int64_t for_us, bool wake)
 {
 	int64_t until_us = clock_boot_us() + for_us, left_us;
 
+	if (c->has_news)
+		c->host->wake_engines(c->host->arg);
+	c->has_news = false;
 	while (!courier_stop && !courier_hup && (left_us = until_us - clock_boot_us()) > 0) {
 		struct pollfd p[] = { { wake ? c->host->wake_fd : -1, POLLIN, 0 },
 			{ wake ? claims_fd(c->claims) : -1, POLLIN, 0 } };
@@ -115,14 +134,6 @@ static void courier_wait(struct courier *c, int64_t for_us, bool wake)
 			c->host->woken(c->host->arg);
 		return;
 	}
-}
-
-/* What the claims have done is news: for engines and for metrics. */
-static void courier_tell(struct courier *c)
-{
-	if (claims_told(c->claims))
-		c->host->wake_engines(c->host->arg);
-	c->host->publish(c->host->arg, claims_counts(c->claims), claims_is_open(c->claims));
 }
 
 /*** the database ***/

@@ -3,6 +3,9 @@
  * Even here no PQexec: it waits for ever when the server is frozen or the cable is cut.  Every call is
  * sent, then waited for with poll(2) until the deadline; who misses it is closed, because nobody knows
  * any more what the answer to the next question would belong to.
+ *
+ * A group of statements goes as a pipeline with one Sync at its end: what costs in a courier's day is the waiting
+ * for each other, twice per question, more than the questions.
  */
 #include "db/block.h"
 
@@ -12,6 +15,7 @@
 #include "base/now.h"
 #include "db/wire.h"
 
+#include <assert.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
@@ -172,19 +176,86 @@ static bool block_prepare(struct block *b, enum sql_id id, struct err *err)
 	return b->prepared[id] = true;
 }
 
-bool block_exec(struct block *b, struct bind *params, struct db_rows **ret_rows, struct err *err)
+/* Sends a statement that is prepared. */
+static bool block_send(struct block *b, struct bind *params)
 {
 	const char *values[BIND_MOST];
 	int lengths[BIND_MOST], formats[BIND_MOST];
-	unsigned n;
+	unsigned n = wire_params(params, values, lengths, formats);
 
+	return PQsendQueryPrepared(
+		b->pg, sql_table[params->sql].name, (int)n, values, lengths, formats, 1);
+}
+
+bool block_exec(struct block *b, struct bind *params, struct db_rows **ret_rows, struct err *err)
+{
 	if (!block_ready(b, err) || !block_prepare(b, params->sql, err))
 		return false;
-	n = wire_params(params, values, lengths, formats);
-	if (!PQsendQueryPrepared(
-		    b->pg, sql_table[params->sql].name, (int)n, values, lengths, formats, 1))
+	if (!block_send(b, params))
 		return block_libpq_error(b, "could not send a statement", err);
 	return block_collect(b, ret_rows, err);
+}
+
+/* The result of one statement of a pipeline, or of its Sync; NULL: the connection is gone. */
+static PGresult *block_next(struct block *b, bool is_sync, int64_t deadline_us, struct err *err)
+{
+	PGresult *res, *last = NULL;
+
+	while (block_await(b, deadline_us, err)) {
+		res = PQgetResult(b->pg);
+		if (res == NULL && last != NULL)
+			return last;
+		if (res == NULL) /* between two statements */
+			continue;
+		PQclear(last);
+		last = res;
+		if (PQresultStatus(res) == PGRES_FATAL_ERROR)
+			block_result_error(b, res, err);
+		if (is_sync)
+			return last;
+	}
+	PQclear(last);
+	return NULL;
+}
+
+bool block_exec_many(struct block *b, struct bind *const *params, size_t n,
+	struct db_rows **ret_rows, struct err *err)
+{
+	PGresult *rows[BLOCK_MANY] = { NULL };
+	int64_t deadline_us;
+	bool sent, alive = true;
+
+	assert(n <= BLOCK_MANY);
+	for (size_t i = 0; i < n; i++)
+		if (!block_ready(b, err) || !block_prepare(b, params[i]->sql, err))
+			return false;
+	deadline_us = block_deadline_us(b);
+	b->outcome = DB_COMMITTED;
+	b->sqlstate[0] = '\0';
+	sent = PQenterPipelineMode(b->pg);
+	for (size_t i = 0; sent && i < n; i++)
+		sent = block_send(b, params[i]);
+	if (!sent || !PQpipelineSync(b->pg))
+		return block_libpq_error(b, "could not send a statement", err);
+	for (size_t i = 0; alive && i < n; i++)
+		alive = (rows[i] = block_next(b, false, deadline_us, err)) != NULL;
+	if (alive) {
+		PGresult *sync = block_next(b, true, deadline_us, err);
+
+		alive = sync != NULL;
+		PQclear(sync);
+	}
+	if (alive && PQstatus(b->pg) != CONNECTION_BAD && !PQexitPipelineMode(b->pg))
+		alive = block_libpq_error(b, "could not end a group of statements", err);
+	if (b->pg != NULL && (!alive || PQstatus(b->pg) == CONNECTION_BAD))
+		block_drop(b);
+	for (size_t i = 0; i < n; i++) {
+		if (ret_rows != NULL)
+			ret_rows[i] = b->outcome == DB_COMMITTED ? (struct db_rows *)rows[i] : NULL;
+		if (ret_rows == NULL || b->outcome != DB_COMMITTED)
+			PQclear(rows[i]);
+	}
+	return b->outcome == DB_COMMITTED;
 }
 
 bool block_exec_plain(struct block *b, enum sql_id sql, struct db_rows **ret_rows, struct err *err)

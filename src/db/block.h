@@ -28,7 +28,13 @@ int block_backend_pid(const struct block *b);
 /* Runs the statement of params; *ret_rows (NULL: not wanted) is freed with block_rows_free. */
 bool block_exec(struct block *b, struct bind *params, struct db_rows **ret_rows,
 	struct err *err) MUST_CHECK;
-/* The same without parameters. */
+/* Runs n statements in one round trip; ret_rows (NULL: not wanted) takes n results.  Inside SQL_BEGIN ..
+ * SQL_COMMIT they are as if sent one after another: each sees what was committed before it began, and after the
+ * first that fails none is run.  Outside they would be one transaction together. */
+enum { BLOCK_MANY = 8 };
+bool block_exec_many(struct block *b, struct bind *const *params, size_t n,
+	struct db_rows **ret_rows, struct err *err) MUST_CHECK;
+/* One without parameters. */
 bool block_exec_plain(
 	struct block *b, enum sql_id sql, struct db_rows **ret_rows, struct err *err) MUST_CHECK;
 /* Any text, several statements allowed; rows of the last one, as text. */

@@ -665,10 +665,14 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE | SQL_TOOL, false },
 
 	/*** couriers ***/
+	/* what the claims of this connection are marked with */
+	[SQL_CLAIM_OWNER] = { "claim_owner", "",
+		"select pg_backend_pid(), backend_start from pg_stat_get_activity(pg_backend_pid())",
+		SQL_TOOL, false },
 	/* Looked at without a lock; the rest is decided after CLAIM_LOCK.  Lanes one by one, each by
 	 * the index: a million bulk messages must not stand before one order confirmation. */
 	[SQL_CLAIM_CANDIDATES] = { "claim_candidates", "sS",
-		"select id, customer from (" CLAIM_LANE(
+		"select id, customer, lane from (" CLAIM_LANE(
 			"0", "transactional") " union all " CLAIM_LANE("1",
 			"marketing") " union all " CLAIM_LANE("2", "bulk") ") c order by lane, due",
 		SQL_TOOL, false },
@@ -676,7 +680,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select id from customer where id = $1 for no key update skip locked", SQL_TOOL,
 		false },
 	/* His due messages of the channel, best first; not those that nobody may take now, so that they do not
-	 * stand before the others. */
+	 * stand before the others.  offset: by his index, whatever the estimates say; the index of all that is
+	 * due can be a million rows long. */
 	[SQL_CLAIM_MESSAGES] = { "claim_messages", "isS",
 		"select m.id, m.chain, m.store, m.rule, m.class, m.priority, m.template, "
 		"m.template_hash, m.lang, m.data, m.address, m.subject, m.created, m.due, m.expires, "
@@ -685,9 +690,10 @@ const struct sql sql_table[SQL_COUNT] = {
 		"(select s.reason from suppression s, customer c where c.id = m.customer "
 		"and s.channel = m.channel and s.base = c.base "
 		"and s.address = coalesce(m.address, c.email)) "
-		"from message m where m.customer = $1 and m.channel = $2 and m.state = 'ready' "
-		"and m.due <= now() and m.store = any($3) and not exists (select from pause p "
-		"where p.scope = 'rule:' || m.rule) order by case m.class when 'transactional' then 0 "
+		"from (select * from message o where o.customer = $1 and o.state = 'ready' offset 0) m "
+		"where m.channel = $2 and m.due <= now() and m.store = any($3) and not exists "
+		"(select from pause p where p.scope = 'rule:' || m.rule) "
+		"order by case m.class when 'transactional' then 0 "
 		"when 'marketing' then 1 else 2 end, m.priority desc, m.created, m.id limit 50",
 		SQL_TOOL, false },
 	/* Stop buttons, the clock, and which cluster this is and which one sent last. */
@@ -712,11 +718,10 @@ const struct sql sql_table[SQL_COUNT] = {
 		"insert into inbox (customer, store, type, data) select customer, store, $6, $7 from u "
 		"where $6 is not null",
 		SQL_TOOL, false },
-	[SQL_CLAIM_TAKE] = { "claim_take", "ij",
-		"update message set state = 'sending', owner_pid = pg_backend_pid(), owner_start = "
-		"(select backend_start from pg_stat_get_activity(pg_backend_pid())), "
+	[SQL_CLAIM_TAKE] = { "claim_take", "ijnt",
+		"update message set state = 'sending', owner_pid = $3, owner_start = $4, "
 		"claimed_at = clock_timestamp(), attempts = attempts + 1, code = null, detail = null, "
-		"verdict = $2 where id = $1 and state = 'ready' returning owner_pid, owner_start",
+		"verdict = $2 where id = $1 and state = 'ready' returning id",
 		SQL_TOOL, false },
 	/* By whom it was claimed, not over which connection: also what was found in doubt meanwhile, or
 	 * is given back a second time because the first answer was lost. */

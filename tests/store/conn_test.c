@@ -258,6 +258,57 @@ static void test_block_times_out(void **state)
 	block_close(b);
 }
 
+/* A group inside a transaction: all answers in order; after a failure the rest is not run and nothing is given. */
+static void test_block_group(void **state)
+{
+	struct err err = { 0 };
+	struct block *bl = block_open(dsn, "test", BLOCK_CHECKED, 5000, &err);
+	struct bind b[4] = { { 0 } }, *group[4] = { &b[0], &b[1], &b[2], &b[3] };
+	struct db_rows *rows[4];
+
+	(void)state;
+	assert_non_null(bl);
+	bind_begin(&b[0], SQL_BEGIN);
+	bind_begin(&b[1], SQL_INBOX_ADD);
+	bind_i64(&b[1], 0, 7);
+	bind_key(&b[1], 1, SPAN("shop"));
+	bind_text(&b[1], 2, SPAN("task.done"));
+	bind_text(&b[1], 3, SPAN("{\"a\":1}"));
+	bind_time(&b[1], 4, INT64_MIN);
+	bind_begin(&b[2], SQL_CLAIM_LOCK);
+	bind_i64(&b[2], 0, 123456789);
+	bind_begin(&b[3], SQL_COMMIT);
+	for (int i = 0; i < 2; i++) { /* the second time all is prepared */
+		if (!block_exec_many(bl, group, 4, rows, &err))
+			fail_msg("%s", err.text);
+		assert_int_equal(db_rows_count(rows[1]), 1);
+		assert_int_equal(db_rows_count(rows[2]), 0);
+		for (int k = 0; k < 4; k++)
+			block_rows_free(rows[k]);
+	}
+	bind_begin(&b[1], SQL_INBOX_ADD);
+	bind_i64(&b[1], 0, 8);
+	bind_key(&b[1], 1, SPAN("shop"));
+	bind_text(&b[1], 2, SPAN("task.done"));
+	bind_text(&b[1], 3, SPAN("no json"));
+	bind_time(&b[1], 4, INT64_MIN);
+	assert_false(block_exec_many(bl, group, 4, rows, &err));
+	assert_int_equal(block_outcome(bl), DB_REFUSED);
+	assert_null(rows[0]);
+	assert_true(block_is_open(bl));
+	assert_true(block_exec_plain(bl, SQL_ROLLBACK, NULL, &err));
+	script("do $$ begin if (select count(*) from nudged.inbox) <> 2 then "
+	       "raise exception 'not both'; end if; end $$; delete from nudged.inbox");
+	script("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'");
+	bind_begin(&b[1], SQL_CLOCK);
+	assert_false(block_exec_many(bl, group, 2, rows, &err));
+	assert_int_equal(block_outcome(bl), DB_LOST);
+	assert_false(block_is_open(bl));
+	for (int k = 0; k < 4; k++)
+		bind_fini(&b[k]);
+	block_close(bl);
+}
+
 static void test_binary_arrays_go_and_come(void **state)
 {
 	struct bind b = { 0 };
@@ -339,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_server_trouble_is_lost_and_reconnects),
 		cmocka_unit_test(test_killed_backend_is_lost_once),
 		cmocka_unit_test(test_binary_arrays_go_and_come),
+		cmocka_unit_test(test_block_group),
 		cmocka_unit_test(test_block_times_out),
 		cmocka_unit_test(test_refuses_a_newer_schema),
 		cmocka_unit_test(test_keeper_makes_and_drops),
