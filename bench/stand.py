@@ -17,7 +17,7 @@ import urllib.request
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BENCH = TOP / "bench"
-BUILD = pathlib.Path(os.environ.setdefault("NUDGED_BUILD", str(TOP / "build" / "bench")))
+BUILD = pathlib.Path(os.environ["NUDGED_BUILD"])  # see build.py
 sys.path.insert(0, str(TOP / "tests" / "system"))
 
 import daemon as system  # noqa: E402
@@ -150,6 +150,13 @@ class Stand:
         self.close()
 
     # the database
+
+    def preload(self):
+        """Statement statistics: only where they are asked for, they cost a few per cent."""
+        if "pg_stat_statements" not in (self.pg.value("show shared_preload_libraries") or ""):
+            self.stop()
+            self.pg.configure(shared_preload_libraries="pg_stat_statements")
+            self.pg.restart()
 
     def sql(self, text, *args):
         return self.daemon.sql(text, *args)
