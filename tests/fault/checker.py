@@ -194,9 +194,12 @@ class Checker:
             if type_ == "order.placed":
                 n[customer] += 1
                 total[customer] += amount
-        off = [c[0] for c in f.cards if not c[1] and (c[2] != n[c[0]] or c[3] != n[c[0]])]
+        # what rules have counted on two cards is not added when they turn out to be one person's
+        joined = {c[1] for c in f.cards if c[1]}
+        off = [f"card {c[0]} counted {c[2]} and {c[3]}, has {n[c[0]]}" for c in f.cards if not c[1] and
+               (c[3] != n[c[0]] or c[2] > n[c[0]] or c[2] < n[c[0]] and c[0] not in joined)]
         if off:
-            self.say("I2", "cards whose count of orders is not that of their events", off)
+            self.say("I2", "cards whose counts of orders (of a rule, their own) are not those of their events", off)
         off = [c[0] for c in f.cards if not c[1] and abs(c[4] - total[c[0]]) > 0.001]
         if off:
             self.say("I2", "cards whose sum of orders is not that of their events", off)
@@ -254,12 +257,15 @@ class Checker:
                 if not any(m[8] - 0.05 <= at <= m[8] + 20 and place in self.HOLDING | self.PERHAPS
                            for at, place in deaths):
                     self.say("I3", f"message {m[6]} is in doubt and no courier died after it was claimed")
-                if f.resend and m[2] == "transactional" and channel == "email" and m[4] < 2:
-                    self.say("I3", f"message {m[6]} is in doubt and was not sent again")
             for m in rows:
+                again = f.resend and m[2] == "transactional" and channel == "email"
+                if m[4] and m[3] != "in_doubt" and not again:
+                    self.say("I3", f"message {m[6]} of {m[0]} was in doubt and is {m[3]}")
+                if again and m[3] == "in_doubt" and m[4] < 2:
+                    self.say("I3", f"message {m[6]} is in doubt and was not sent again")
                 if m[3] not in ("sent", "in_doubt", "refused"):
                     self.say("I3", f"message {m[6]} ({m[0]} for {m[5]}) is {m[3]} at the end, code {m[9]}")
-                if m[4] > (1 + (f.resend and m[2] == "transactional" and channel == "email")):
+                if m[4] > 1 + again:
                     self.say("I3", f"message {m[6]} was in doubt {m[4]} times")
 
     def check_4_sending(self):
@@ -311,10 +317,13 @@ def check(facts):
     """Raises with all complaints; else says what there was."""
     complaints = Checker(facts).complaints()
     assert not complaints, "\n  ".join([f"{len(complaints)} complaints", *complaints[:20]])
-    doubts = sum(m[4] for m in facts.messages)
+    doubts = collections.Counter()
+    for m in facts.messages:
+        doubts[m[0]] += m[4]
     resent = sum(1 for m in facts.messages if m[4] and m[3] == "sent")
     return (f"{len(facts.events)} events, {len(facts.messages)} messages, {len(facts.ended)} chains, "
-            f"{len(facts.deaths)} deaths, {doubts} doubts, {resent} sent again")
+            f"{len(facts.deaths)} deaths, in doubt: {', '.join(f'{n} {r}' for r, n in sorted(doubts.items()))}, "
+            f"{resent} of them sent again")
 
 
 def spoil(facts, rng):
@@ -366,11 +375,11 @@ def spoil(facts, rng):
         f.messages.append(f.messages[0])
 
     def wrong_sum(f):
-        i = next(i for i, c in enumerate(f.cards) if c[3])
+        i = next(i for i, c in enumerate(f.cards) if c[3] and not c[1])
         f.cards[i] = changed(f.cards[i], 4, f.cards[i][4] + 1)
 
     def wrong_count(f):
-        i = next(i for i, c in enumerate(f.cards) if c[2])
+        i = next(i for i, c in enumerate(f.cards) if c[2] and not c[1])
         f.cards[i] = changed(f.cards[i], 2, f.cards[i][2] + 1)
 
     def doubt_without_death(f):
@@ -381,6 +390,11 @@ def spoil(facts, rng):
     def doubt_without_reason(f):
         i = message(f, lambda m: m[3] == "sent")
         f.messages[i] = changed(f.messages[i], 3, "in_doubt")
+
+    def offer_sent_again(f):
+        i = message(f, lambda m: m[0] == "offers" and m[3] == "sent" and m[4] == 0)
+        f.messages[i] = changed(f.messages[i], 4, 1)
+        f.deaths.append((f.messages[i][8] + 0.1, "mail1", "kill"))
 
     def held(f):
         f.held.append(1)
@@ -424,7 +438,7 @@ def spoil(facts, rng):
             "I1": (lose_event, double_event, answered_twice),
             "I2": (lose_note, double_note, double_task, double_message, wrong_sum, wrong_count),
             "I3": (double_mail, double_offer, lose_mail, lose_paper, double_paper, doubt_without_death,
-                   doubt_without_reason),
+                   doubt_without_reason, offer_sent_again),
             "I4": (held,), "I5": (mail_without_consent,), "I6": (step_twice, chain_stuck), "I7": (timer_early,),
             "I8": (engine_gone,), "I9": (grown,), "I10": (secret,)}.items():
         for fault in faults:
