@@ -24,6 +24,9 @@
 
 #include <string.h>
 
+/* Each is a round trip to the database, and those of the batch wait for it. */
+enum { EVAL_QUESTIONS = 100 };
+
 /* Where everything stood before. */
 struct eval_mark {
 	size_t n_tasks, n_messages, n_notes, n_consents, n_suppressions, n_identities, n_follow;
@@ -327,14 +330,32 @@ void eval_stop(lua_State *L, struct eval *e, enum eval_stop why)
 	lua_yield(L, 0);
 }
 
+/* Counts a question that nobody has asked yet; raises beyond the limit. */
+static void eval_count_question(lua_State *L, struct eval *e)
+{
+	struct frame *f = e->frame;
+	int64_t chain = e->chain ? e->chain->id : 0; /* the row itself is made anew each time */
+
+	if (f->asker != e->rule || f->asker_chain != chain) {
+		f->asker = e->rule;
+		f->asker_chain = chain;
+		f->asked = 0;
+	}
+	if (++f->asked > EVAL_QUESTIONS)
+		luaL_error(L, "an evaluation may ask %d different things at most (limit)",
+			EVAL_QUESTIONS);
+}
+
 const struct query *eval_ask(lua_State *L, struct eval *e, const struct query *q)
 {
 	const struct query *answered;
 
 	eval_check_stoppable(L);
 	answered = ask_answered(e->desk, q);
-	if (!answered)
+	if (!answered) {
+		eval_count_question(L, e);
 		eval_stop(L, e, EVAL_ASK);
+	}
 	return answered;
 }
 

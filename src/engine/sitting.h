@@ -89,6 +89,10 @@ struct frame {
 	size_t n_followed;
 	unsigned effects; /* what rules did because of it */
 	unsigned emits;   /* numbers the keys of emitted events */
+	/* who asked last, and how many questions: each makes the evaluation run again */
+	const struct rule *asker;
+	int64_t asker_chain; /* 0: in `when` */
+	unsigned asked;
 	struct span *verdicts;
 	size_t n_verdicts, cap_verdicts;
 };

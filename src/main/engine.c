@@ -31,12 +31,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	ENGINE_BEAT_US = 250000,
 	ENGINE_STATS_US = 1000000,
 	ENGINE_STRIKE_RETRY_US = 200000,
-	ENGINE_LISTEN_US = 1000000
+	ENGINE_LISTEN_US = 1000000,
+	ENGINE_GRACE_US = 1000000 /* behind the parent's own end of a drain */
 };
 
 enum engine_step { ENGINE_STRIKE, ENGINE_SERVE, ENGINE_DRAIN };
@@ -56,8 +58,8 @@ struct engine {
 	struct engine_mqtt *mqtt; /* NULL: not configured */
 	struct metrics_slot *metrics;
 	bool listening, doors_drained, mqtt_drained, striking;
-	bool failed; /* the process ends with 1 */
-	int64_t opened_us;
+	bool failed;                 /* the process ends with 1 */
+	int64_t opened_us, drain_us; /* drain_us: when it ends with or without what is in flight */
 	struct switch_pair strike;
 	int64_t strike_at_us;
 	struct log_ctx lc;
@@ -164,8 +166,16 @@ static void engine_arm(struct engine *e)
 
 static void engine_end_if_drained(struct engine *e)
 {
-	if (e->step == ENGINE_DRAIN && e->doors_drained && e->mqtt_drained && flow_is_idle(e->flow))
+	if (e->step != ENGINE_DRAIN)
+		return;
+	if (e->doors_drained && e->mqtt_drained && flow_is_idle(e->flow)) {
 		loop_stop(e->loop);
+	} else if (clock_boot_us() >= e->drain_us) {
+		/* usually the parent does this; without one, and without a database, nobody would */
+		log_warning(&e->lc, "what is in flight could not be finished within "
+				    "\"drain_timeout\": ending without it");
+		_exit(1);
+	}
 }
 
 static void engine_strike(struct engine *e);
@@ -283,6 +293,7 @@ static void engine_on_term(void *arg, int signo)
 		return;
 	log_notice(&e->lc, "stopping: finishing what is in flight");
 	e->step = ENGINE_DRAIN;
+	e->drain_us = clock_boot_us() + e->settings->nudged.drain_timeout_us + ENGINE_GRACE_US;
 	flow_drain(e->flow);
 	engine_doors_drain(e->doors, engine_on_doors_drained, e);
 	if (e->mqtt != NULL)

@@ -1125,6 +1125,30 @@ static void errors_of_files_name_the_line(void **state)
 	world_close(&w);
 }
 
+/* Each question is a round trip, for which everybody in the batch waits. */
+static void questions_are_limited(void **state)
+{
+	struct world_file files[] = {
+		{ "a.lua", "rule 'many' { on = 'x', run = function(e)\n"
+			   "  for i = 1, 1e9 do count('y' .. i) end end }\n"
+			   "rule 'when' { on = 'x', when = function(e)\n"
+			   "  for i = 1, 1e9 do count('z' .. i) end end, run = function() end }" },
+		{ "b.lua",
+			"rule 'few' { on = 'x', run = function(e)\n"
+			"  local n = 0 for k = 1, 2 do for i = 1, 90 do n = n + 1 + count('f' .. i) end end\n"
+			"  note('asked ' .. n) end }" },
+	};
+
+	(void)state;
+	world_open(&w, files, 2);
+	world_event(&w, "x", "{}");
+	assert_in_range(w.n_rounds, 100, 400);
+	assert_true(world_has(&w, "a.lua:2: an evaluation may ask 100 different things at most"));
+	assert_true(world_has(&w, "a.lua:4: an evaluation may ask 100 different things at most"));
+	assert_true(world_has(&w, "note asked 180"));
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1171,6 +1195,7 @@ int main(void)
 		cmocka_unit_test(what_follows_from_an_event_is_bounded),
 		cmocka_unit_test(histories_come_out_the_same),
 		cmocka_unit_test(errors_of_files_name_the_line),
+		cmocka_unit_test(questions_are_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
