@@ -20,6 +20,7 @@
 #include "base/now.h"
 #include "courier/deadline.h"
 
+#include <assert.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -476,6 +477,7 @@ int courier_run(enum message_channel channel, const struct courier_env *env,
 	};
 	struct err err;
 
+	assert(c.driver != NULL);
 	courier_signals();
 	c.self = c.driver->open(env, &err);
 	if (c.self == NULL) {

@@ -406,7 +406,10 @@ static void bind_read_cell(const struct bind_reader *rd, const struct db_rows *r
 	case BIND_TIME: BIND_AT(o, c, int64_t) = db_rows_time(r, row, col); break;
 	case BIND_TEXT:
 	case BIND_KEY: BIND_AT(o, c, struct span) = bind_copy(rd, r, row, col); break;
-	case BIND_HASH: memcpy(&BIND_AT(o, c, unsigned char), raw.p, 16); break;
+	case BIND_HASH:
+		if (raw.n == 16)
+			memcpy(&BIND_AT(o, c, unsigned char), raw.p, 16);
+		break;
 	case BIND_SHOP: BIND_AT(o, c, const struct shop *) = rd->shop(rd->arg, raw); break;
 	case BIND_WORD:
 		if (c->parse(raw, &word))

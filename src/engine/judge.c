@@ -37,7 +37,7 @@ void judge_limits_default(struct judge_limits *ret)
 		.with_bytes = 16 * 1024,
 		.eval_bytes = 16 * 1024 * 1024,
 		.eval_us = 100000,
-		.batch_us = 250000,
+		.batch_us = 200000,
 	};
 }
 

@@ -38,7 +38,7 @@ struct judge_limits {     /* PROMISES, Limits; 0 is not "none": judge_limits_def
 	size_t with_bytes;            /* data of one message: 16 KiB */
 	size_t eval_bytes;            /* memory of one evaluation: 16 MiB */
 	int64_t eval_us;              /* time of one evaluation: 100 ms */
-	int64_t batch_us; /* judging per batch, then customers are VISIT_LEFT or cut: 250 ms */
+	int64_t batch_us; /* judging per batch, then customers are VISIT_LEFT or cut: 200 ms */
 };
 void judge_limits_default(struct judge_limits *ret);
 

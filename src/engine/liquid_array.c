@@ -209,7 +209,10 @@ bool filter_has(
 
 	if (!array_search(w, in, args, &v, &n, &i))
 		return false;
-	*ret = i == SIZE_MAX ? (struct value){ .kind = VALUE_NIL } : value_bool(i < n);
+	if (i == SIZE_MAX)
+		*ret = (struct value){ .kind = VALUE_NIL };
+	else
+		*ret = value_bool(i < n);
 	return true;
 }
 

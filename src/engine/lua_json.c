@@ -509,8 +509,8 @@ static bool luajson_put_list(lua_State *L, struct luajson_writer *w, int t, size
 	for (i = 1; i <= n; i++) {
 		if (i > 1)
 			buf_char(w->out, ',');
-		before = luajson_enter(
-			w, (struct span){ place, (size_t)snprintf(place, sizeof place, "%zu", i) });
+		snprintf(place, sizeof place, "%zu", i);
+		before = luajson_enter(w, span_of(place));
 		lua_rawgeti(L, t, (lua_Integer)i);
 		if (!luajson_put(L, w, lua_gettop(L), depth + 1))
 			return false;

@@ -38,7 +38,9 @@ bool ctl_db_end(struct block *b, bool ok, struct err *err)
 	if (ok)
 		return block_exec_plain(b, SQL_COMMIT, NULL, err);
 	/* a connection that can not roll back is closed by now, which rolls back */
-	return block_is_open(b) && block_exec_plain(b, SQL_ROLLBACK, NULL, &ignored) && ok;
+	if (block_is_open(b))
+		(void)!block_exec_plain(b, SQL_ROLLBACK, NULL, &ignored);
+	return false;
 }
 
 /* *ret_held: nobody else has the card; it is ours until the end of the transaction. */

@@ -434,6 +434,8 @@ static void rule_test_file(
 	struct rule_set set = rule_test_set_of(t->all, file->path);
 	struct err err = { 0 };
 
+	/* for as long as the file is tested */
+	/* cppcheck-suppress autoVariables */
 	t->set = &set;
 	t->script = script_new(&limits);
 	script_set_host(t->script, t);
