@@ -228,19 +228,21 @@ static void sitting_open_desks(struct sitting *s)
 			desk_open(&s->desks[s->n_desks++], s, s->batch->visits[i]);
 }
 
-/* Gathers the open questions of all desks. */
+/* Gathers the open questions of all desks that wait for an answer. */
 static void sitting_collect(struct sitting *s)
 {
 	struct arena *a = &s->batch->arena;
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n_desks; i++)
-		n += s->desks[i].n_asked - s->desks[i].n_answered;
+		if (s->desks[i].state == DESK_ASKING)
+			n += s->desks[i].n_asked - s->desks[i].n_answered;
 	s->queries = arena_array(a, struct query, n);
 	s->askers = arena_array(a, struct query *, n);
 	s->n_queries = 0;
 	for (size_t i = 0; i < s->n_desks; i++)
-		for (size_t k = s->desks[i].n_answered; k < s->desks[i].n_asked; k++) {
+		for (size_t k = s->desks[i].n_answered;
+			s->desks[i].state == DESK_ASKING && k < s->desks[i].n_asked; k++) {
 			s->askers[s->n_queries] = s->desks[i].asked[k];
 			s->queries[s->n_queries++] = *s->desks[i].asked[k];
 		}

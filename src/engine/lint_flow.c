@@ -6,6 +6,7 @@
  */
 #include "engine/lint_int.h"
 
+#include <assert.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -296,7 +297,10 @@ static void lint_flow_tell(struct lint *l, const struct lint_loop *loop, size_t 
 {
 	const struct lint_emit *e = lint_flow_starts(loop->v[last], loop->v[first]);
 	struct err err = { 0 };
-	const char *text = arena_printf(&l->arena, "%s \"%.*s\", which starts %s%s%s again: a loop",
+	const char *text;
+
+	assert(e); /* or it were no loop */
+	text = arena_printf(&l->arena, "%s \"%.*s\", which starts %s%s%s again: a loop",
 		e->implied ? "leads to" : "emits", SPAN_ARG(e->type),
 		last == first ? "it" : "rule \"", last == first ? "" : loop->v[first]->rule->name,
 		last == first ? "" : "\"");
@@ -305,6 +309,7 @@ static void lint_flow_tell(struct lint *l, const struct lint_loop *loop, size_t 
 		const char *name = loop->v[at]->rule->name;
 
 		e = lint_flow_starts(loop->v[loop->from[at]], loop->v[at]);
+		assert(e);
 		text = arena_printf(&l->arena, "%s \"%.*s\", which starts rule \"%s\", which %s",
 			e->implied ? "leads to" : "emits", SPAN_ARG(e->type), name, text);
 	}

@@ -1132,7 +1132,9 @@ static void questions_are_limited(void **state)
 		{ "a.lua", "rule 'many' { on = 'x', run = function(e)\n"
 			   "  for i = 1, 1e9 do count('y' .. i) end end }\n"
 			   "rule 'when' { on = 'x', when = function(e)\n"
-			   "  for i = 1, 1e9 do count('z' .. i) end end, run = function() end }" },
+			   "  for i = 1, 1e9 do count('z' .. i) end end, run = function() end }\n"
+			   "rule 'alone' { on = 'alone', run = function(e)\n"
+			   "  for i = 1, 1e9 do count('y' .. i) end end }" },
 		{ "b.lua",
 			"rule 'few' { on = 'x', run = function(e)\n"
 			"  local n = 0 for k = 1, 2 do for i = 1, 90 do n = n + 1 + count('f' .. i) end end\n"
@@ -1146,6 +1148,9 @@ static void questions_are_limited(void **state)
 	assert_true(world_has(&w, "a.lua:2: an evaluation may ask 100 different things at most"));
 	assert_true(world_has(&w, "a.lua:4: an evaluation may ask 100 different things at most"));
 	assert_true(world_has(&w, "note asked 180"));
+	world_event(&w, "alone", "{}"); /* what it asked last is not asked for ever */
+	assert_in_range(w.n_rounds, 100, 101);
+	assert_true(world_has(&w, "a.lua:6: an evaluation may ask 100 different things at most"));
 	world_close(&w);
 }
 
