@@ -1006,6 +1006,23 @@ const struct sql sql_table[SQL_COUNT] = {
 	/*** the API ***/
 	[SQL_API_INBOX_LEFT] = { "api_inbox_left", "I", "select id from inbox where id = any($1)",
 		SQL_API, false },
+	/* what waits, each at most 10,000 that are looked at, with the age of the oldest in seconds; then switches by
+	 * scope and partitions.  The order is that of health.c */
+	[SQL_API_GAUGES] = { "api_gauges", "",
+		"with inbox_due as (select due from inbox where due <= now() order by due limit 10000), "
+		"chain_due as (select h.wake_at from chain h where " CHAIN_LIVE_DUE
+		" and h.wake_at <= now() order by h.wake_at limit 10000), "
+		"message_due as (select due from message where state = 'ready' and due <= now() limit 10000) "
+		"select (select count(*) from inbox_due), (select count(*) from chain_due), "
+		"(select count(*) from message_due), "
+		"coalesce(extract(epoch from now() - (select min(due) from inbox_due)), 0)::bigint, "
+		"coalesce(extract(epoch from now() - (select min(wake_at) from chain_due)), 0)::bigint, "
+		"coalesce(extract(epoch from now() - (select min(due) from message_due)), 0)::bigint, "
+		"count(*) filter (where scope = 'all'), "
+		"count(*) filter (where scope like 'channel:%'), "
+		"count(*) filter (where scope like 'rule:%'), "
+		"(select count(*) from pg_inherits where inhparent = 'event'::regclass) from pause",
+		SQL_API, false },
 	[SQL_API_PAUSES] = { "api_pauses", "", "select scope, reason, at from pause order by scope",
 		SQL_API, false },
 	/* by an identity ($1 value, $2 kind, $3 base) or our own number ($4) */

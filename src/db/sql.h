@@ -177,6 +177,7 @@ enum sql_id {
 	/* the API's reads and its few writes */
 	SQL_API_INBOX_LEFT,
 	SQL_API_PAUSES,
+	SQL_API_GAUGES,
 	SQL_API_CARD,
 	SQL_API_IDENTITIES,
 	SQL_API_ORDERS,

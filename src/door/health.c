@@ -149,20 +149,104 @@ static void health_on_alive(void *arg, struct http_request *req)
 	http_answer(req, 200, "application/json", SPAN("{\"alive\":true}\n"));
 }
 
+/* ---- metrics ---- */
+
+/* What the database knows, in the order of SQL_API_GAUGES. */
+static const struct {
+	enum metric metric;
+	unsigned cell;
+} health_gauges[] = {
+	{ METRIC_QUEUE_DEPTH, METRIC_Q_INBOX },
+	{ METRIC_QUEUE_DEPTH, METRIC_Q_CHAINS },
+	{ METRIC_QUEUE_DEPTH, METRIC_Q_MESSAGES },
+	{ METRIC_QUEUE_OLDEST, METRIC_Q_INBOX },
+	{ METRIC_QUEUE_OLDEST, METRIC_Q_CHAINS },
+	{ METRIC_QUEUE_OLDEST, METRIC_Q_MESSAGES },
+	{ METRIC_PAUSED, METRIC_SCOPE_ALL },
+	{ METRIC_PAUSED, METRIC_SCOPE_CHANNEL },
+	{ METRIC_PAUSED, METRIC_SCOPE_RULE },
+	{ METRIC_PARTITIONS, 0 },
+};
+enum { HEALTH_GAUGES = sizeof health_gauges / sizeof *health_gauges };
+
+/* Of one /metrics that waits for them. */
+struct health_scrape {
+	struct health *health;
+	int64_t gauge[HEALTH_GAUGES];
+};
+
+/* The gauges of the whole fleet stand in this process's cells only while the answer is written: each engine is asked
+ * at times, and what one of them has seen an hour ago must not count beside what another one sees now. */
+static void health_put_gauges(const struct health *h, const int64_t *gauge)
+{
+	for (int i = 0; i < HEALTH_GAUGES; i++)
+		metrics_cells(h->env.slot, health_gauges[i].metric)[health_gauges[i].cell] =
+			gauge != NULL && gauge[i] > 0 ? (uint64_t)gauge[i] : 0;
+}
+
+/* The exposition; gauge NULL: the database was not to be asked. */
+static void health_expose(const struct health *h, const int64_t *gauge, struct buf *b)
+{
+	if (h->env.count != NULL)
+		h->env.count(h->env.arg);
+	if (h->env.slot != NULL)
+		health_put_gauges(h, gauge);
+	metrics_write(h->env.metrics, b);
+	if (h->env.slot != NULL)
+		health_put_gauges(h, NULL);
+}
+
+static void health_on_gauges(void *arg, unsigned tag, const struct db_rows *rows)
+{
+	struct health_scrape *s = ((struct ask_job *)arg)->user;
+
+	(void)tag;
+	for (unsigned i = 0; i < HEALTH_GAUGES; i++)
+		s->gauge[i] = db_rows_i64(rows, 0, i);
+}
+
+static void health_on_scraped(struct ask_job *job)
+{
+	struct health_scrape *s = job->user;
+
+	health_expose(s->health, s->gauge, &job->out);
+	ask_answer(job, 200, metrics_content_type, buf_as_span(&job->out));
+}
+
+static void health_on_unscraped(struct ask_job *job, int status)
+{
+	struct health_scrape *s = job->user;
+
+	(void)status;
+	buf_clear(&job->out);
+	health_expose(s->health, NULL, &job->out);
+	ask_answer(job, 200, metrics_content_type, buf_as_span(&job->out));
+}
+
 static void health_on_metrics(void *arg, struct http_request *req)
 {
 	struct health *h = arg;
+	struct ask_job *job = NULL;
 	struct buf b = { 0 };
 
 	if (h->env.metrics == NULL) {
 		http_refuse(req, 404, "this daemon does not count", NULL, NULL);
 		return;
 	}
-	if (h->env.count != NULL)
-		h->env.count(h->env.arg);
-	metrics_write(h->env.metrics, &b);
-	http_answer(req, 200, metrics_content_type, buf_as_span(&b));
-	buf_free(&b);
+	if (h->env.slot != NULL && h->env.ask != NULL && ask_is_up(h->env.ask) &&
+		ask_has_room(h->env.ask))
+		job = ask_begin(h->env.ask, req, sizeof(struct health_scrape));
+	if (job == NULL) {
+		health_expose(h, NULL, &b);
+		http_answer(req, 200, metrics_content_type, buf_as_span(&b));
+		buf_free(&b);
+		return;
+	}
+	((struct health_scrape *)job->user)->health = h;
+	job->fail = health_on_unscraped;
+	ask_bind(job, SQL_API_GAUGES);
+	ask_send(job, health_on_gauges, 0);
+	ask_sync(job, health_on_scraped);
 }
 
 static const struct http_route health_table[] = {

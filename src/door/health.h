@@ -9,7 +9,8 @@
  * token; nothing here names a person.
  *
  * The pressed buttons are asked of the database at each /readyz (through door/ask); when it is not
- * there the answer comes without them ("paused": null).  Texts that `look` gives must be valid
+ * there the answer comes without them ("paused": null).  So are the queues that only the database knows, at each
+ * /metrics.  Texts that `look` gives must be valid
  * until the next turn of the loop.
  */
 #include "base/str.h"
@@ -40,6 +41,7 @@ struct health_env {
 	void *arg;
 	struct ask *ask;               /* for the pauses; NULL: not shown */
 	const struct metrics *metrics; /* NULL: there is no /metrics */
+	struct metrics_slot *slot;     /* of this process */
 };
 
 struct health;

@@ -86,6 +86,13 @@ static const char *label_queue(unsigned i)
 	return names[i];
 }
 
+static const char *label_scope(unsigned i)
+{
+	static const char *const names[METRIC_SCOPES] = { "all", "channel", "rule" };
+
+	return names[i];
+}
+
 static const char *label_task(unsigned i)
 {
 	static const char *const names[METRIC_TASK_STATES] = { "created", "done", "cancelled",
@@ -158,8 +165,8 @@ static const struct metric_row metric_rows[METRICS] = {
 		KIND_GAUGE_MOST, 0, BY("queue", METRIC_QUEUES, label_queue) },
 	[METRIC_PARTITIONS] = { "nudged_event_partitions", "Partitions of the table of events.",
 		KIND_GAUGE_MOST, 0, PLAIN },
-	[METRIC_PAUSED] = { "nudged_paused", "1 when sending is paused as a whole.",
-		KIND_GAUGE_MOST, 0, PLAIN },
+	[METRIC_PAUSED] = { "nudged_paused", "Pauses in force, by what they stop (nudgectl pause).",
+		KIND_GAUGE, 0, BY("scope", METRIC_SCOPES, label_scope) },
 	[METRIC_CLOCK_SKEW] = { "nudged_clock_skew_seconds",
 		"How far this host's clock is off the database's.", KIND_GAUGE_MOST, 1000000,
 		PLAIN },

@@ -38,7 +38,7 @@ enum metric {
 	METRIC_QUEUE_BYTES,
 	METRIC_QUEUE_OLDEST, /* [enum metric_queue] seconds */
 	METRIC_PARTITIONS,
-	METRIC_PAUSED,             /* 1: somebody has pulled the switch */
+	METRIC_PAUSED,             /* [enum metric_scope] switches that somebody has pulled */
 	METRIC_CLOCK_SKEW,         /* microseconds off the database's */
 	METRIC_CLOCK_PAUSED,       /* 1: by so much that timers wait */
 	METRIC_DATABASE_CONNECTED, /* processes that reach it */
@@ -76,6 +76,7 @@ enum metric_queue {
 	METRIC_Q_MESSAGES, /* ready */
 	METRIC_QUEUES
 };
+enum metric_scope { METRIC_SCOPE_ALL, METRIC_SCOPE_CHANNEL, METRIC_SCOPE_RULE, METRIC_SCOPES };
 enum metric_task {
 	METRIC_TASK_CREATED,
 	METRIC_TASK_DONE,

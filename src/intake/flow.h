@@ -86,7 +86,6 @@ struct flow_stats {
 	uint64_t events, duplicates, conflicts, quarantined, batches, due_chains, held_back,
 		retries, lost, joins;
 	size_t queued, queued_bytes;
-	int64_t oldest_due_us; /* lag of the oldest due chain seen at the last poll, 0: none */
 	int64_t skew_us;       /* our clock less the database's, at the last load */
 	bool skewed;           /* by more than the limit: timers and deadlines pause */
 };

@@ -297,7 +297,6 @@ void lane_note_due(struct flow_lane *l)
 	struct flow *f = l->flow;
 	struct batch *b = &l->batch;
 	size_t overdue = 0;
-	int64_t oldest_us = b->now_us;
 
 	if (b->kind != BATCH_DUE)
 		return;
@@ -308,7 +307,6 @@ void lane_note_due(struct flow_lane *l)
 			if (!c->due)
 				continue;
 			f->stats.due_chains++;
-			oldest_us = c->wake_us < oldest_us ? c->wake_us : oldest_us;
 			overdue += b->now_us - c->wake_us > DUE_LONG_OVERDUE_US;
 		}
 	if (b->engines > 0) {
@@ -316,7 +314,6 @@ void lane_note_due(struct flow_lane *l)
 		f->count_engines_us = l->started_us + DUE_COUNT_US;
 		flow_cap_catch_up(f);
 	}
-	f->stats.oldest_due_us = b->now_us - oldest_us;
 	if (!(b->leave & 1u << DUE_CHAIN))
 		f->behind = overdue > 0;
 	f->catch_up_tokens -= (double)overdue;

@@ -103,6 +103,24 @@ static void engine_poke(void *arg, unsigned channels)
 			role_wake(e->env, c);
 }
 
+/* Tasks that this visit made, and those that came to an end or passed their deadline. */
+static void engine_count_tasks(const struct engine *e, const struct visit *v)
+{
+	uint64_t *cells = metrics_cells(e->metrics, METRIC_TASKS);
+
+	for (size_t i = 0; i < v->n_tasks; i++) {
+		const struct task *t = v->tasks[i];
+
+		if (t->is_new)
+			cells[METRIC_TASK_CREATED]++;
+		if (!t->changed)
+			continue;
+		cells[METRIC_TASK_OVERDUE] += t->due && t->overdue;
+		cells[METRIC_TASK_DONE] += t->state == TASK_DONE;
+		cells[METRIC_TASK_CANCELLED] += t->state == TASK_CANCELLED;
+	}
+}
+
 /* Counts what a batch did. */
 static void engine_committed(void *arg, const struct batch *b, int64_t took_us)
 {
@@ -127,6 +145,7 @@ static void engine_committed(void *arg, const struct batch *b, int64_t took_us)
 		}
 		for (size_t k = 0; k < v->n_messages; k++)
 			actions[v->messages[k]->channel * states + v->messages[k]->state]++;
+		engine_count_tasks(e, v);
 		for (size_t k = 0; k < v->n_chains; k++)
 			if (v->chains[k]->due)
 				metrics_observe(e->metrics, METRIC_DUE_LAG,
@@ -238,8 +257,6 @@ static void engine_count(void *arg)
 	*metrics_cells(e->metrics, METRIC_CHAINS_DUE) = s.due_chains;
 	metrics_cells(e->metrics, METRIC_QUEUE_DEPTH)[METRIC_Q_EVENTS] = s.queued;
 	*metrics_cells(e->metrics, METRIC_QUEUE_BYTES) = s.queued_bytes;
-	metrics_cells(e->metrics, METRIC_QUEUE_OLDEST)[METRIC_Q_CHAINS] =
-		(uint64_t)(s.oldest_due_us / 1000000);
 	*metrics_cells(e->metrics, METRIC_CLOCK_SKEW) =
 		(uint64_t)(s.skew_us < 0 ? -s.skew_us : s.skew_us);
 	*metrics_cells(e->metrics, METRIC_CLOCK_PAUSED) = s.skewed;
@@ -547,6 +564,7 @@ static bool engine_open_doors(struct engine *e, struct err *err)
 		return false;
 	e->doors = engine_doors_open(&(struct engine_doors_env){ .loop = e->loop,
 					     .role = e->env,
+					     .slot = e->metrics,
 					     .intake = { engine_is_ready, engine_has_room,
 						     engine_submit, engine_now_us, e },
 					     .look = engine_look,

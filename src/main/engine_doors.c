@@ -74,7 +74,8 @@ struct engine_doors *engine_doors_open(const struct engine_doors_env *env, const
 		.count = env->count,
 		.arg = env->arg,
 		.ask = d->ask,
-		.metrics = env->role->metrics });
+		.metrics = env->role->metrics,
+		.slot = env->slot });
 	events_add_routes(d->events, d->http);
 	api_add_routes(d->api, d->http);
 	optout_add_routes(d->optout, d->http);

@@ -10,12 +10,14 @@
 
 struct engine_doors;
 struct loop;
+struct metrics_slot;
 struct role_env;
 struct settings;
 
 struct engine_doors_env {
 	struct loop *loop;
 	const struct role_env *role;
+	struct metrics_slot *slot;
 	struct events_intake intake;
 	void (*look)(void *arg, struct health_state *ret); /* what /readyz says of the engine */
 	void (*count)(void *arg);                          /* brings the counters up to date */

@@ -145,3 +145,43 @@ def test_overload_is_429_before_memory_grows(d):
     with open(f"/proc/{d.engines()['engine1']}/status", encoding="ascii") as file:
         rss_kb = int(next(line for line in file if line.startswith("VmRSS")).split()[1])
     assert rss_kb < 200000 or is_sanitized(), rss_kb
+
+
+def test_metrics_tell_what_the_database_knows(d):
+    """Queues, pauses, partitions: as of now, whoever is asked, and nothing stays of what was an hour ago."""
+    def metrics():
+        return dict(line.rsplit(" ", 1) for line in d.get("/metrics")[2].splitlines() if line[0] != "#")
+
+    d.ctl("pause", "channel", "email")
+    d.ctl("pause", "rule", "slow")
+    d.sql("insert into inbox (customer, store, type, data, due) values (0, 'nowhere', 'x', '{}', now() - interval '1 hour')")
+    seen = metrics()
+    assert seen['nudged_paused{scope="channel"}'] == "1" and seen['nudged_paused{scope="rule"}'] == "1"
+    assert seen['nudged_paused{scope="all"}'] == "0"
+    assert seen['nudged_queue_depth{queue="inbox"}'] == "1"
+    assert 3590 < float(seen['nudged_queue_oldest_seconds{queue="inbox"}']) < 3700
+    assert int(seen["nudged_event_partitions"]) == d.value(
+        "select count(*) from pg_inherits where inhparent = 'nudged.event'::regclass")
+    d.ctl("resume", "channel", "email")
+    d.ctl("resume", "rule", "slow")
+    d.sql("delete from inbox where customer = 0")
+    seen = metrics()
+    assert seen['nudged_paused{scope="channel"}'] == "0" and seen['nudged_queue_depth{queue="inbox"}'] == "0"
+
+
+def test_tasks_are_counted(d):
+    def tasks(state):
+        text = f'nudged_tasks_total{{state="{state}"}} '
+        return int(next(x for x in d.get("/metrics")[2].splitlines() if x.startswith(text))[len(text):])
+
+    d.write_rules({"slow.lua": RULES["slow.lua"] + '''
+rule "job" { about = "a task", on = "job.wanted", mode = "parallel", class = "transactional",
+  run = function(e) task { title = "do it", deadline = "10m" } end }
+'''})
+    d.ctl("reload")
+    before = tasks("created"), tasks("done")
+    assert d.settle({"id": "job-1", "type": "job.wanted", "data": {"customer": {"email": "j@x.test"}}}) == "accepted"
+    number = d.value("select max(id) from task")
+    status, _, answer = d.client.ask("POST", f"/tasks/{number}/done", {"manager": "kate"}, token=ADMIN)
+    assert status == 200, answer
+    assert (tasks("created"), tasks("done")) == (before[0] + 1, before[1] + 1)
