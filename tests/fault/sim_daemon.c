@@ -124,6 +124,7 @@ void sim_daemon_start(struct sim_daemon *d)
 	judge.limits.eval_us = INT64_MAX / 4; /* nothing here loops; how long it takes is by lot */
 	d->epoch++;
 	d->frozen_until_us = 0;
+	d->due_lost = 0;
 	d->boot_offset_us = (int64_t)sim_rnd(s, 1000) * SIM_SECOND - s->now_us;
 	for (int i = 0; i < s->n_lanes; i++)
 		d->lanes[i] = (struct sim_lane){ .daemon = d };

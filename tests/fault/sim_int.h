@@ -31,9 +31,9 @@ enum {
 	SIM_CLIENTS_MOST = 6,
 	SIM_CUSTOMERS_MOST = 5,
 	SIM_SECOND = 1000000,
-	/* a connection that is lost more often over one question, or one join, is its fault for the flow */
-	SIM_FETCHES_LOST_MOST = 4,
-	SIM_JOINS_LOST_MOST = 2
+	/* what costs the connection more often is to blame, for the flow (LANE_LOST_MOST, FLOW_LOST_MOST) */
+	SIM_LOST_MOST = 3,
+	SIM_JOINS_LOST_MOST = 1
 };
 
 struct sim;
@@ -47,12 +47,13 @@ struct sim_faults {
 
 /* The server's end of a connection: it lives on when the daemon's end is gone. */
 struct sim_conn {
-	int number;           /* the lane of the memory store */
-	bool is_used;         /* by a daemon, or still closing down */
-	bool is_gone;         /* the daemon's end is closed: it waits for the server to notice */
-	bool killed;          /* the server ended the transaction, or died */
-	bool has_late;        /* something is on its way over it that nobody waits for */
-	int64_t load_skew_us; /* of the daemon, when it heard that its batch is loaded */
+	int number;   /* the lane of the memory store */
+	bool is_used; /* by a daemon, or still closing down */
+	bool is_gone; /* the daemon's end is closed: it waits for the server to notice */
+	bool killed;  /* the server ended the transaction, or died */
+	const struct batch *batch; /* of the transaction, while the daemon has it */
+	bool has_late;             /* something is on its way over it that nobody waits for */
+	int64_t load_skew_us;      /* of the daemon, when it heard that its batch is loaded */
 	unsigned age; /* who uses it now: actions that come late must not touch the next one */
 };
 
@@ -84,6 +85,7 @@ struct sim_daemon {
 	uint64_t ticks;
 	bool turn_wanted, in_turn;
 	unsigned wake; /* number of the timer that counts */
+	int due_lost;  /* due batches that were lost since its start */
 };
 
 /* An event as a shop means it; posted until it is acknowledged. */
@@ -141,7 +143,7 @@ struct sim {
 	int64_t set_ids[2];
 	struct sim_faults faults;
 	bool is_healed, show;
-	int fetches_lost;
+	struct map losses; /* daemon, card -> batches lost in a row */
 	bool database_down;
 	/* time */
 	struct sim_action *heap;

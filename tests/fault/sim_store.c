@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { STORE_THROWN_OUT_US = 5 * SIM_SECOND };
+
 enum call_kind {
 	CALL_IDENTIFY,
 	CALL_LOAD,
@@ -22,10 +24,11 @@ enum call_kind {
 	CALL_ABANDON,
 	CALL_SET,
 	CALL_SWITCHES,
-	CALL_STRIKE
+	CALL_STRIKE,
+	CALL_ASIDE
 };
 static const char *const call_names[] = { "identify", "load", "fetch", "save", "abandon", "set",
-	"switches", "strike" };
+	"switches", "strike", "aside" };
 
 struct sim_call {
 	struct sim *sim;
@@ -51,6 +54,7 @@ struct sim_call {
 	struct rule_set *set;
 	struct switches *switches;
 	struct switch_pair pair;
+	struct store_aside aside;
 };
 
 static struct sim_daemon *daemon_of(struct store *st)
@@ -65,6 +69,7 @@ static void conn_close(struct sim *s, struct sim_conn *c)
 {
 	mem_unlock(mem_of(s->mem), c->number);
 	c->is_used = c->is_gone = c->killed = c->has_late = false;
+	c->batch = NULL;
 	c->age++;
 }
 
@@ -172,6 +177,7 @@ static void call_carry_out(struct sim_call *c)
 		m->ops->switches_read(m, lane, c->switches, c->arena, call_on_done, c);
 		break;
 	case CALL_STRIKE: m->ops->strike(m, lane, &c->pair, call_on_done, c); break;
+	case CALL_ASIDE: m->ops->set_aside(m, lane, &c->aside, call_on_done, c); break;
 	}
 	mem_turn(m);
 }
@@ -231,6 +237,57 @@ static void call_execute(struct sim *s, void *arg)
 	sim_after(s, 50 + (int64_t)sim_rnd(s, 1000), call_answer, c);
 }
 
+/* ---- how much a batch may suffer ---- */
+
+static bool batch_is_join(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n_visits; i++)
+		if (b->visits[i]->state == VISIT_READY && b->visits[i]->card != NULL &&
+			b->visits[i]->card->merged_into != 0)
+			return true;
+	return false;
+}
+
+/* Losses in a row of a card at a daemon. */
+static struct span batch_key(struct sim_daemon *d, int64_t card, int64_t ret[3])
+{
+	ret[0] = d->number;
+	ret[1] = d->epoch;
+	ret[2] = card;
+	return (struct span){ (const char *)ret, 3 * sizeof *ret };
+}
+
+/* May the connection be lost over the batch once more, without that anything in it is blamed? */
+static bool batch_may_be_lost(struct sim_daemon *d, const struct batch *b)
+{
+	struct sim *s = d->sim;
+	int64_t key[3];
+
+	if (b->kind == BATCH_DUE)
+		return d->due_lost++ < SIM_LOST_MOST;
+	if (batch_is_join(b))
+		return s->joins_lost++ < SIM_JOINS_LOST_MOST;
+	for (size_t i = 0; i < b->n_visits; i++)
+		if ((intptr_t)map_get(&s->losses, batch_key(d, b->visits[i]->customer, key)) >=
+			SIM_LOST_MOST)
+			return false;
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct span bytes = batch_key(d, b->visits[i]->customer, key);
+
+		map_put(&s->losses, bytes, (void *)((intptr_t)map_get(&s->losses, bytes) + 1));
+	}
+	return true;
+}
+
+static void batch_is_well(struct sim_daemon *d, const struct batch *b)
+{
+	int64_t key[3];
+
+	for (size_t i = 0; i < b->n_visits; i++)
+		if (b->visits[i]->state == VISIT_READY)
+			map_del(&d->sim->losses, batch_key(d, b->visits[i]->customer, key));
+}
+
 /* ---- answers ---- */
 
 /* The daemon's end of the connection is gone; another is made in a while. */
@@ -267,6 +324,12 @@ static void call_deliver(struct sim_call *c)
 	}
 	if (c->kind == CALL_LOAD && c->end == STORE_OK) /* as far as it can know */
 		c->conn->load_skew_us = c->sim->now_us + d->skew_us - c->batch->now_us;
+	if (c->kind == CALL_LOAD && c->end == STORE_OK)
+		c->conn->batch = c->batch;
+	else if (c->lane->conn != NULL && c->kind != CALL_FETCH)
+		c->lane->conn->batch = NULL;
+	if (c->kind == CALL_SAVE && c->end == STORE_OK)
+		batch_is_well(d, c->batch);
 	c->done(c->arg, c->end, &c->err);
 	if (!c->sim->failed)
 		sim_daemon_turn(d);
@@ -338,26 +401,14 @@ static void call_lose_early(struct sim_call *c)
 		call_execute, late);
 }
 
-static bool call_is_join(const struct batch *b)
-{
-	for (size_t i = 0; i < b->n_visits; i++)
-		if (b->visits[i]->state == VISIT_READY && b->visits[i]->card->merged_into != 0)
-			return true;
-	return false;
-}
-
 static enum sim_fate call_fate(struct sim_call *c)
 {
 	struct sim *s = c->sim;
 
 	if (sim_fault(s, s->faults.again) && c->kind != CALL_ABANDON)
 		return SIM_AGAIN;
-	if (!sim_fault(s, s->faults.lost))
-		return SIM_WELL;
-	if (c->kind == CALL_FETCH && s->fetches_lost++ >= SIM_FETCHES_LOST_MOST)
-		return SIM_WELL;
-	if (c->kind == CALL_SAVE && call_is_join(c->batch) &&
-		s->joins_lost++ >= SIM_JOINS_LOST_MOST)
+	if (!sim_fault(s, s->faults.lost) ||
+		(c->batch != NULL && !batch_may_be_lost(c->daemon, c->batch)))
 		return SIM_WELL;
 	return SIM_LOST + (enum sim_fate)sim_rnd(s, call_can_be_late(c) ? 3 : 2);
 }
@@ -409,6 +460,7 @@ static void sim_identify(struct store *st, int lane, struct store_identity *v, s
 }
 
 struct lane_kill {
+	struct sim_daemon *daemon;
 	struct sim_conn *conn;
 	unsigned age;
 };
@@ -418,14 +470,21 @@ static void lane_kill(struct sim *s, void *arg)
 {
 	struct lane_kill *k = arg;
 
-	if (k->age != k->conn->age || s->is_healed || !mem_of(s->mem)->open[k->conn->number])
-		return;
-	if (s->fetches_lost++ >= SIM_FETCHES_LOST_MOST)
+	if (k->age != k->conn->age || k->conn->is_gone || !mem_of(s->mem)->open[k->conn->number] ||
+		k->conn->batch == NULL || !batch_may_be_lost(k->daemon, k->conn->batch))
 		return;
 	s->n.kills++;
 	sim_trace(s, "server: ends the transaction on %d", k->conn->number);
 	mem_unlock(mem_of(s->mem), k->conn->number);
 	k->conn->killed = true;
+}
+
+static void lane_plan_kill(struct sim_daemon *d, struct sim_conn *c, int64_t delay_us)
+{
+	struct lane_kill *k = arena_new(&d->sim->arena, struct lane_kill);
+
+	*k = (struct lane_kill){ d, c, c->age };
+	sim_after(d->sim, delay_us, lane_kill, k);
 }
 
 static void sim_load(
@@ -437,12 +496,8 @@ static void sim_load(
 	(void)patient;
 	c->batch = b;
 	call_send(c);
-	if (c->conn != NULL && sim_fault(s, s->faults.kill)) {
-		struct lane_kill *k = arena_new(&s->arena, struct lane_kill);
-
-		*k = (struct lane_kill){ c->conn, c->conn->age };
-		sim_after(s, (int64_t)sim_rnd(s, 5000), lane_kill, k);
-	}
+	if (c->conn != NULL && sim_fault(s, s->faults.kill))
+		lane_plan_kill(c->daemon, c->conn, (int64_t)sim_rnd(s, 5000));
 }
 
 static void sim_fetch(struct store *st, int lane, struct batch *b, struct query *q, size_t n,
@@ -498,6 +553,15 @@ static void sim_strike(
 	call_send(c);
 }
 
+static void sim_set_aside(
+	struct store *st, int lane, const struct store_aside *x, store_done_fn *done, void *arg)
+{
+	struct sim_call *c = call_begin(st, lane, CALL_ASIDE, done, arg);
+
+	c->aside = *x;
+	call_send(c);
+}
+
 static bool sim_usable(struct store *st, int lane)
 {
 	const struct sim_daemon *d = daemon_of(st);
@@ -521,6 +585,7 @@ const struct store_ops sim_store_ops = {
 	.set_read = sim_set_read,
 	.switches_read = sim_switches_read,
 	.strike = sim_strike,
+	.set_aside = sim_set_aside,
 	.usable = sim_usable,
 	.is_up = sim_is_up,
 };
@@ -564,28 +629,12 @@ void sim_store_up(struct sim *s)
 }
 
 /* A daemon that stands still in the middle of a transaction is thrown out (idle_in_transaction_session_timeout). */
-static void lane_throw_out(struct sim *s, void *arg)
-{
-	struct lane_kill *k = arg;
-
-	if (k->age != k->conn->age || !mem_of(s->mem)->open[k->conn->number])
-		return;
-	sim_trace(s, "server: throws out %d", k->conn->number);
-	mem_unlock(mem_of(s->mem), k->conn->number);
-	k->conn->killed = true;
-}
-
 void sim_store_freeze(struct sim_daemon *d)
 {
 	struct sim *s = d->sim;
 
-	for (int i = 0; i < s->n_lanes; i++) {
-		struct lane_kill *k;
-
-		if (d->lanes[i].conn == NULL || d->frozen_until_us - s->now_us < 5 * SIM_SECOND)
-			continue;
-		k = arena_new(&s->arena, struct lane_kill);
-		*k = (struct lane_kill){ d->lanes[i].conn, d->lanes[i].conn->age };
-		sim_after(s, 5 * SIM_SECOND, lane_throw_out, k);
-	}
+	for (int i = 0; i < s->n_lanes; i++)
+		if (d->lanes[i].conn != NULL &&
+			d->frozen_until_us - s->now_us >= STORE_THROWN_OUT_US)
+			lane_plan_kill(d, d->lanes[i].conn, STORE_THROWN_OUT_US);
 }

@@ -269,6 +269,7 @@ static void sim_close(struct sim *s)
 	map_fini(&s->stored);
 	map_fini(&s->last_place);
 	map_fini(&s->peer);
+	map_fini(&s->losses);
 	free(s->heap);
 	arena_fini(&s->arena);
 }
