@@ -14,6 +14,7 @@ libnudged_a_SOURCES += src/base/hash.c src/base/hash.h
 libnudged_a_SOURCES += src/base/phone.cc src/base/phone.h
 libnudged_a_SOURCES += src/base/map.c src/base/map.h
 libnudged_a_SOURCES += src/base/loop.c src/base/loop.h
+libnudged_a_SOURCES += src/base/lookup.c src/base/lookup.h
 libnudged_a_SOURCES += src/base/tz.c src/base/tz.h src/base/duration.c src/base/duration.h
 libnudged_a_SOURCES += \
 	src/base/heart.c src/base/heart.h \

@@ -35,6 +35,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/lookup.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "door/mqtt_client.h"
@@ -53,6 +54,7 @@
 enum {
 	MQTT_BACKOFF_FIRST_US = 100000,
 	MQTT_BACKOFF_MOST_US = 5000000,
+	MQTT_LOOK_US = 20000,          /* between looks whether the name is known */
 	MQTT_CONNECT_US = 5000000,     /* from connect to CONNACK */
 	MQTT_TICK_US = 1000000,        /* the library's keepalive has a grain of one second */
 	MQTT_NOT_READY_US = 200000,    /* between looks whether the intake is back */
@@ -80,6 +82,7 @@ struct mqtt {
 	struct log_ctx lc;
 	struct mqtt_settings s;
 	struct mqtt_intake intake;
+	struct lookup *name; /* of the broker */
 	const struct shop **shops;
 	size_t n_shops;
 	enum mqtt_state state;
@@ -605,6 +608,22 @@ static void mqtt_connect(struct mqtt *m)
 	loop_timer_in(m->timer, MQTT_CONNECT_US);
 }
 
+/* Connects when the broker's name is answered: the library would wait for that. */
+static void mqtt_look_up(struct mqtt *m)
+{
+	const char *why;
+
+	if (lookup_is_known(m->name, &why)) {
+		mqtt_connect(m);
+	} else if (why == NULL) {
+		loop_timer_in(m->timer, MQTT_LOOK_US);
+	} else {
+		log_damped(LOG_LVL_WARNING, &m->lc, "the broker's name \"%s\" is not known: %s",
+			m->s.host, why);
+		mqtt_wait(m);
+	}
+}
+
 static void mqtt_on_timer(void *arg)
 {
 	struct mqtt *m = arg;
@@ -617,7 +636,7 @@ static void mqtt_on_timer(void *arg)
 		if (blocked_us > 0)
 			loop_timer_in(m->timer, blocked_us);
 		else
-			mqtt_connect(m);
+			mqtt_look_up(m);
 		break;
 	case MQTT_CONNECTING: mqtt_drop(m, "the broker does not answer"); break;
 	case MQTT_PAUSED:
@@ -658,6 +677,7 @@ struct mqtt *mqtt_open(struct loop *loop, const struct mqtt_settings *settings,
 	m->loop = loop;
 	m->lc = (struct log_ctx){ .room = "mqtt" };
 	mqtt_settings_copy(&m->s, settings);
+	m->name = lookup_open(m->s.port == 0 ? "" : m->s.host);
 	m->intake = *intake;
 	m->ticket = (struct event_ticket){ .done = mqtt_on_settled, .owner = m };
 	m->timer = loop_timer_open(loop, mqtt_on_timer, m);
@@ -733,6 +753,7 @@ void mqtt_close(struct mqtt *m)
 	loop_timer_close(m->tick);
 	gate_fini(&m->gate);
 	free(m->shops);
+	lookup_close(m->name);
 	mqtt_settings_free(&m->s);
 	mosquitto_lib_cleanup();
 	free(m);

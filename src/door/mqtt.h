@@ -18,8 +18,8 @@
  * that may not use MQTT, and what the broker only repeats because it keeps it (retained), is passed over,
  * counted and logged; it can never be ours.  Whatever else can not be read becomes a quarantined event.
  *
- * Owner of libmosquitto together with courier/mqttout.  The process must ignore SIGPIPE.  The host should
- * be an address: names are looked up by a blocking call.
+ * Owner of libmosquitto together with courier/mqttout.  The process must ignore SIGPIPE.  The host may
+ * be a name: nothing is asked of the library, which looks names up by a blocking call, before somebody answers for it.
  */
 #include "base/err.h"
 #include "intake/flow.h"
