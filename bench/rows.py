@@ -11,8 +11,8 @@ from stand import Stand
 RUNS = int(os.environ.get("RUNS", "5"))
 SECONDS = float(os.environ.get("SECONDS_EACH", "3"))
 NAMES = {"limit": intake.limit, "batch": intake.batch, "single": intake.single, "pipeline": intake.pipeline,
-         "mqtt": intake.mqtt, "verdicts": intake.verdicts, "rules1000": intake.rules1000, "scaling": intake.scaling,
-         "light": quiet.light, "mail": quiet.mail, "timers": quiet.timers, "growth": intake.growth}
+         "mqtt": intake.mqtt, "p99": intake.p99, "verdicts": intake.verdicts, "rules1000": intake.rules1000, "scaling": intake.scaling,
+         "light": quiet.light, "mail": quiet.mail, "timers": quiet.timers, "restart": quiet.restart, "growth": intake.growth}
 DEFAULT = ["limit", "batch", "single", "pipeline", "mqtt", "verdicts", "rules1000", "scaling", "light"]
 
 
@@ -43,7 +43,7 @@ class Table:
 def main(names):
     names = names or DEFAULT
     if names == ["all"]:
-        names = [n for n in NAMES if n != "growth"]
+        names = [n for n in NAMES if n not in ("p99", "restart", "growth")]
     for name in names:
         if name not in NAMES:
             print(f'bench/run: unknown name "{name}"; there are {" ".join(NAMES)}', file=sys.stderr)
