@@ -394,6 +394,9 @@ class World:
             names += [f"publish{i + 1}" for i in range(host.sections["publish"]["couriers"])]
             there = {n[:8] for n in host.children()}  # a process has a short name
             gone += [n for n in names if n[:8] not in there]
+            # who died of himself
+            gone += [line[:200] for line in host.log().splitlines()
+                     if re.search(r"ended with signal (4|6|7|8|11) |stands still for", line)]
         return gone
 
     def sizes(self):
