@@ -126,6 +126,14 @@ void lane_read_switches(struct flow *f, struct flow_lane *l)
 
 /* ---- putting back ---- */
 
+/* What a batch that did not commit says of the event goes with the batch. */
+static void lane_unjudge(struct shop_event *e)
+{
+	e->status = EVENT_NEW;
+	e->seq = 0;
+	e->verdicts = (struct span){ 0 };
+}
+
 /* Events of one visit return to the head of their queue. */
 static void lane_return_visit(struct flow *f, struct visit *v)
 {
@@ -139,9 +147,7 @@ static void lane_return_visit(struct flow *f, struct visit *v)
 
 		if (e->place != FLOW_IN_BATCH)
 			continue; /* an emitted one, or settled before */
-		e->status = EVENT_NEW;
-		e->seq = 0;
-		e->verdicts = (struct span){ 0 };
+		lane_unjudge(e);
 		flow_enqueue(f, e, c->id, c->version, true);
 	}
 	flow_customer_review(f, c);
@@ -165,9 +171,7 @@ static void lane_reidentify_event(struct flow *f, struct shop_event *e)
 {
 	for (unsigned k = 0; k < e->n_identity; k++)
 		who_forget(f->who, flow_base_of(e), &e->identity[k]);
-	e->status = EVENT_NEW;
-	e->seq = 0;
-	e->verdicts = (struct span){ 0 };
+	lane_unjudge(e);
 	flow_place(f, e, FLOW_NOWHERE);
 	e->queue = NULL;
 	flow_identify_anew(f, e);
@@ -240,6 +244,7 @@ static void lane_quarantine_culprit(
 	struct flow_customer *c = e->queue;
 
 	log_error(&l->lc, "could not take event \"%.*s\": %s", SPAN_ARG(e->id), err->text);
+	lane_unjudge(e);
 	e->status = EVENT_QUARANTINED;
 	e->reason = reason;
 	flow_place(f, e, FLOW_ASIDE);

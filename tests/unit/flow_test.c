@@ -167,6 +167,7 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 				break;
 			}
 			e->status = EVENT_ACCEPTED;
+			e->verdicts = span_of(arena_strdup(&b->arena, "[]"));
 			e->seq = b->id_next++;
 			attach(b, b->visits[i], e);
 			if (span_starts(e->type, "chain."))
@@ -454,6 +455,8 @@ static void test_a_refused_batch_costs_only_the_culprit(void **state)
 	assert_true(p.events[1].seq < p.events[3].seq);
 	assert_int_equal(mem_tables(store)->n_events, 4);
 	assert_int_equal(mem_tables(store)->n_aside, 1);
+	/* what the batch that was refused said of it is gone with that batch */
+	assert_int_equal(mem_tables(store)->aside[0]->verdicts.n, 0);
 }
 
 /* P3: a question that ends the connection each time costs only the event that asks it. */
