@@ -27,7 +27,9 @@
 enum { FAILPOINT_MOST = 16, FAILPOINT_LIST = 1024, FAILPOINT_LINE = 800 };
 
 /* Made by the linker; weak, because a program may have no place at all. */
+/* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker makes them */
 extern const char __start_failpoints[] __attribute__((weak));
+/* NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 extern const char __stop_failpoints[] __attribute__((weak));
 
 /* Cuts off what stands before the next separator. */

@@ -166,11 +166,13 @@ static bool filter_amount(
 /* Digits, a sign, a point: nothing else is given to ICU. */
 static bool filter_is_amount(struct span s)
 {
+	static const char signs[] = { '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '.', '+',
+		'-', 'e', 'E' };
 	size_t i, digits = 0;
 
 	for (i = 0; i < s.n; i++) {
 		digits += s.p[i] >= '0' && s.p[i] <= '9';
-		if (memchr("0123456789.+-eE", s.p[i], 15) == NULL)
+		if (memchr(signs, s.p[i], sizeof signs) == NULL)
 			return false;
 	}
 	return digits > 0 && s.n <= 40;

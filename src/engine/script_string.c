@@ -207,7 +207,7 @@ static void string_add_text(lua_State *L, luaL_Buffer *b, struct string_sub *sub
 	int c;
 
 	for (i = 0; i < sub->with.n; i++) {
-		c = sub->with.p[i];
+		c = (unsigned char)sub->with.p[i];
 		if (c != '%') {
 			luaL_addchar(b, (char)c);
 			continue;

@@ -13,3 +13,4 @@ EXTRA_DIST += tests/fault/fuzz tests/fault/replay
 EXTRA_DIST += tests/fault/suite.py tests/fault/checker.py tests/fault/world.py tests/fault/crash tests/fault/many
 EXTRA_DIST += tests/fault/outage tests/fault/overload tests/fault/flood.c
 EXTRA_DIST += tests/fault/bombs tests/fault/torture tests/fault/torture_malloc.c
+EXTRA_DIST += tests/fault/static tests/static/analyze.h
