@@ -98,7 +98,7 @@ static void test_defaults(void **state)
 	assert_int_equal(s->limits.batch_events, 500);
 	assert_true(s->limits.event_bytes == 65536);
 	assert_true(s->limits.queue_bytes == 32 << 20);
-	assert_true(s->limits.judge_us == 250000);
+	assert_true(s->limits.judge_us == 200000);
 	assert_int_equal(s->http.connections, 2000);
 	assert_true(s->http.head_timeout_us == 5000000);
 	assert_int_equal(s->keep.events, 13);
