@@ -176,17 +176,21 @@ void sim_daemon_close(struct sim_daemon *d)
 
 /* ---- fate ---- */
 
+void sim_daemon_thaw(struct sim_daemon *d)
+{
+	d->frozen_until_us = 0;
+	sim_trace(d->sim, "daemon %d goes on", d->number);
+	sim_store_thaw(d);
+	if (!d->sim->failed)
+		sim_daemon_turn(d);
+}
+
 static void daemon_thaw(struct sim *s, void *arg)
 {
 	struct sim_daemon *d = arg;
 
-	if (d->flow == NULL || d->frozen_until_us == 0 || d->frozen_until_us > s->now_us)
-		return;
-	d->frozen_until_us = 0;
-	sim_trace(s, "daemon %d goes on", d->number);
-	sim_store_thaw(d);
-	if (!s->failed)
-		sim_daemon_turn(d);
+	if (d->flow != NULL && d->frozen_until_us != 0 && d->frozen_until_us <= s->now_us)
+		sim_daemon_thaw(d);
 }
 
 static void daemon_freeze(struct sim_daemon *d)

@@ -212,6 +212,8 @@ extern const struct shop sim_shop;
 void sim_daemon_open(struct sim *s, int number);
 void sim_daemon_start(struct sim_daemon *d);
 void sim_daemon_crash(struct sim_daemon *d);
+/* It goes on where it stood still. */
+void sim_daemon_thaw(struct sim_daemon *d);
 void sim_daemon_close(struct sim_daemon *d);
 /* The end of a turn of its loop. */
 void sim_daemon_turn(struct sim_daemon *d);

@@ -15,6 +15,8 @@
 const char *const model_rule_names[MODEL_RULES] = { "single", "restart", "queued", "parallel",
 	"answer", "order", "count", "third", "mail", "cool", "until" };
 
+enum { MODEL_CALM_US = 10 * SIM_SECOND, MODEL_LATE_US = SIM_SECOND };
+
 struct model {
 	struct sim *sim;
 	struct arena arena;
@@ -505,6 +507,16 @@ void model_deadline(struct model *m, struct model_card *c, struct model_task *t)
 	t->overdue = true;
 }
 
+/* How late may a timer be?  When nothing breaks, a look for due work and a moment. */
+static int64_t model_patience_us(const struct model *m, int64_t wake_us)
+{
+	const struct sim *s = m->sim;
+
+	if (wake_us < s->heal_us + MODEL_CALM_US)
+		return INT64_MAX;
+	return s->limits.poll_us + MODEL_LATE_US;
+}
+
 void model_timer(struct model *m, struct model_card *c, struct model_chain *x)
 {
 	if (x->state != CHAIN_WAITING || x->wake_us == TIME_NONE)
@@ -515,6 +527,10 @@ void model_timer(struct model *m, struct model_card *c, struct model_chain *x)
 			(double)(x->wake_us - m->now_us) / 1e6);
 		return;
 	}
+	if (m->now_us - x->wake_us > model_patience_us(m, x->wake_us))
+		sim_fail(m->sim, "customer %lld: the timer of \"%s\" %s fires %.3f s late",
+			(long long)c->card, model_rule_names[x->rule], x->n,
+			(double)(m->now_us - x->wake_us) / 1e6);
 	if (x->step == 0)
 		chain_begins(m, c, x);
 	else

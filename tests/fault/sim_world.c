@@ -153,12 +153,11 @@ static void sim_heal(struct sim *s, void *arg)
 		struct sim_daemon *d = &s->daemons[i];
 
 		d->skew_us = 0;
-		if (d->frozen_until_us > s->now_us)
-			d->frozen_until_us = s->now_us;
+
 		if (d->flow == NULL)
 			sim_daemon_start(d);
 		else if (d->frozen_until_us != 0)
-			sim_store_thaw(d);
+			sim_daemon_thaw(d);
 	}
 }
 
