@@ -977,6 +977,40 @@ static void test_there_is_a_limit_to_what_waits(void **state)
 	assert_false(flow_has_room(flow, 1, 1));
 }
 
+/* P5: what is taken can be served in time: at a slow pace there is room for less; when nothing waits, for all again. */
+static void test_room_follows_the_pace(void **state)
+{
+	enum { POSTS = 90, EACH = 16 };
+	static struct post posts[POSTS];
+	static char ids[POSTS][EACH][12];
+
+	(void)state;
+	memset(posts, 0, sizeof posts);
+	assert_true(flow_has_room(flow, 5000, 0));
+	for (int i = 0; i < POSTS; i++) {
+		for (int k = 0; k < EACH; k++) {
+			snprintf(ids[i][k], sizeof ids[i][k], "%d-%d", i, k);
+			post_add(&posts[i], ids[i][k], ids[i][k], 1);
+		}
+		post_send(&posts[i]);
+	}
+	/* the database takes a tenth of a second for each answer */
+	for (int i = 0; i < 12; i++, now_us += 100000) {
+		flow_turn(flow);
+		mem_turn(store);
+	}
+	struct flow_stats stats;
+
+	flow_stats(flow, &stats);
+	assert_true(stats.events >= 400 && stats.queued >= 200);
+	assert_true(flow_has_room(flow, 1, 0) == (stats.queued < 1000));
+	assert_false(flow_has_room(flow, 2000, 0));
+	for (int i = 0; i < 20; i++, now_us += 100000)
+		pump();
+	assert_true(flow_is_idle(flow));
+	assert_true(flow_has_room(flow, 5000, 0));
+}
+
 /* ---- joining cards ---- */
 
 static struct shop_event *post_as(
@@ -1594,6 +1628,7 @@ int main(void)
 		FLOW_TEST(test_engines_share_the_rate_of_catching_up),
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
 		FLOW_TEST(test_a_browser_that_becomes_known_is_taken_over),
+		FLOW_TEST(test_room_follows_the_pace),
 		FLOW_TEST(test_orders_and_browsers_find_their_customer),
 		FLOW_TEST(test_a_new_order_needs_no_question),
 		FLOW_TEST(test_an_order_that_came_without_its_customer_is_joined),
