@@ -344,11 +344,6 @@ const struct sql sql_table[SQL_COUNT] = {
 		"$14::json[]) u(received, store, source, id, content_hash, seq, customer, type, time, "
 		"claimed, origin, cause_chain, data, verdicts)",
 		SQL_LANE, false },
-	[SQL_IDENTITY_ADD] = { "identity_add", "SNSI",
-		"insert into identity (base, kind, value, customer) "
-		"select base, kind::smallint, value, customer from unnest($1::text[], $2::int[], "
-		"$3::text[], $4::bigint[]) u(base, kind, value, customer) on conflict do nothing",
-		SQL_LANE, false },
 	/* who has it already keeps it: when that is somebody else, nothing of the batch may be saved */
 	[SQL_IDENTITY_CLAIM] = { "identity_claim", "SNSI",
 		"insert into identity (base, kind, value, customer) "

@@ -70,7 +70,6 @@ enum sql_id {
 	SQL_QUERY_REASON,
 	/* save, in the order in which a save sends them */
 	SQL_EVENT_ADD,
-	SQL_IDENTITY_ADD,
 	SQL_IDENTITY_CLAIM,
 	SQL_ORDER_ADD,
 	SQL_ORDER_CHANGE,

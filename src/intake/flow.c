@@ -23,8 +23,9 @@
 
 enum {
 	FLOW_WHO_MOST = 200000,
-	FLOW_PACE_US = 200000, /* looked at so often */
-	FLOW_ROOM_LEAST = 500  /* events, however slow it goes: a request may have as many */
+	FLOW_PACE_US = 200000,      /* looked at so often */
+	FLOW_PACE_OLD_US = 1000000, /* says nothing any more */
+	FLOW_ROOM_LEAST = 500       /* events, however slow it goes: a request may have as many */
 };
 
 void flow_limits_default(struct flow_limits *ret)
@@ -499,7 +500,8 @@ static size_t flow_room(const struct flow *f)
 {
 	double soon = f->pace * (double)f->limits.late_us / 4e6;
 
-	if (f->pace <= 0 || soon >= (double)f->limits.queue_events)
+	if (f->pace <= 0 || flow_boot_us(f) - f->pace_at_us > FLOW_PACE_OLD_US ||
+		soon >= (double)f->limits.queue_events)
 		return f->limits.queue_events;
 	return soon > FLOW_ROOM_LEAST ? (size_t)soon : FLOW_ROOM_LEAST;
 }

@@ -226,7 +226,7 @@ static void lane_return_outrun(struct flow_lane *l)
 	for (size_t i = 0; i < l->batch.n_visits; i++) {
 		struct visit *v = l->batch.visits[i];
 
-		if (v->n_claims > 0)
+		if (v->n_identities > 0)
 			lane_reidentify_visit(l->flow, v);
 		else
 			lane_return_visit(l->flow, v);
@@ -445,7 +445,7 @@ static void lane_set_conflicts_aside(struct batch *b)
 		}
 }
 
-/* What the events of a visit claim is given to its card, once. */
+/* What the events of a visit claim is given to its card. */
 static void lane_claim(struct batch *b, struct visit *v)
 {
 	for (size_t i = 0; i < v->n_events; i++) {
@@ -455,18 +455,19 @@ static void lane_claim(struct batch *b, struct visit *v)
 			continue;
 		for (unsigned k = 0; k < e->n_identity; k++)
 			if (e->claims & 1u << k)
-				BATCH_PUSH(&b->arena, v->claims, v->n_claims, v->cap_claims) =
-					e->identity[k];
+				BATCH_PUSH(&b->arena, v->identities, v->n_identities,
+					v->cap_identities) = e->identity[k];
 	}
 }
 
-/* Identities that lead to this card already, or are claimed for it, need no insert again. */
+/* Of the keys that the engine would give to the card: those that lead to it already, or to somebody else (his event
+ * was asked for: two people, who are not joined by themselves), are not claimed. */
 static void lane_sift_identities(struct flow *f, struct visit *v)
 {
 	size_t kept = 0;
 
 	for (size_t k = 0; k < v->n_identities; k++)
-		if (who_find(f->who, v->card->base, &v->identities[k]).customer != v->customer)
+		if (who_find(f->who, v->card->base, &v->identities[k]).customer == 0)
 			v->identities[kept++] = v->identities[k];
 	v->n_identities = kept;
 }
@@ -474,8 +475,8 @@ static void lane_sift_identities(struct flow *f, struct visit *v)
 static void lane_gather_keys(struct flow_lane *l)
 {
 	for (size_t i = 0; i < l->batch.n_visits; i++) {
-		lane_claim(&l->batch, l->batch.visits[i]);
 		lane_sift_identities(l->flow, l->batch.visits[i]);
+		lane_claim(&l->batch, l->batch.visits[i]);
 	}
 }
 
@@ -485,8 +486,8 @@ static void lane_learn_claims(struct flow *f, const struct visit *v)
 	const struct who_card card = { .customer = v->customer,
 		.version = v->card->identity_version };
 
-	for (size_t i = 0; i < v->n_claims; i++)
-		who_learn(f->who, v->card->base, &v->claims[i], &card);
+	for (size_t i = 0; i < v->n_identities; i++)
+		who_learn(f->who, v->card->base, &v->identities[i], &card);
 }
 
 /* Runs the engine until it is done or needs answers. */

@@ -8,11 +8,11 @@
  * strongest.  The strongest known identity decides.  Browsers, orders and parcels that nobody has are given to its
  * card here and now, by LANE_MAKE too: two engines that see an order for the first time must agree whose it is
  * before either makes its row (whose card loses is joined, flow_join.c).  Strong identities that nobody has are
- * attached by the engine's save, under the customer's lock.
+ * claimed by the batch of their event, under the customer's lock: when somebody else has one by then, the save
+ * fails and the event is asked for again.
  *
  * A new order or parcel of a customer whom the cache knows is not asked for: nearly always nobody has it.  The event
- * goes straight into his queue with a claim, and its batch gives him the key in the same commit; if somebody else has
- * it by then the save fails and the event is asked for like others.  Until the commit the cache calls the key
+ * goes straight into his queue with a claim of the same kind.  Until the commit the cache calls the key
  * promised: who names it for the same customer claims it again, who names it for another one asks.  (A transaction
  * of its own for each such key cost a third of the engine's time for orders.)
  */

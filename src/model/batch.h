@@ -102,11 +102,9 @@ struct visit {
 	size_t n_outcomes, cap_outcomes;
 	struct visit_rule_fault **faults;
 	size_t n_faults, cap_faults;
-	struct identity *identities; /* to be attached to this card, if nobody has them */
-	size_t n_identities, cap_identities;
 	struct identity
-		*claims; /* the same, but when somebody else has one the batch must not be saved */
-	size_t n_claims, cap_claims;
+		*identities; /* his from now on; when another card has one, nothing is saved */
+	size_t n_identities, cap_identities;
 	int64_t *
 		withdraw; /* chains that were ended: what they wrote and nobody took is withdrawn */
 	size_t n_withdraw, cap_withdraw;

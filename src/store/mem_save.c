@@ -34,8 +34,8 @@ static bool mem_claim_collides(struct mem *m, const struct batch *b)
 	for (size_t i = 0; i < b->n_visits; i++) {
 		struct visit *v = b->visits[i];
 
-		for (size_t k = 0; v->state == VISIT_READY && k < v->n_claims && !hit; k++) {
-			const struct identity *id = &v->claims[k];
+		for (size_t k = 0; v->state == VISIT_READY && k < v->n_identities && !hit; k++) {
+			const struct identity *id = &v->identities[k];
 			const struct mem_identity *x = mem_identity_find(m, v->card->base, id);
 			const struct visit *other = map_put(&claimed,
 				mem_identity_key(&key, v->card->base, id->kind, id->value), v);
@@ -242,9 +242,6 @@ static void mem_save_rest(struct mem *m, const struct visit *v)
 				mem_text(a, v->faults[i]->rule);
 			m->switches_version++;
 		}
-	for (size_t i = 0; i < v->n_claims; i++)
-		if (mem_identity_find(m, v->card->base, &v->claims[i]) == NULL)
-			mem_identity_add(m, v->card->base, &v->claims[i], v->customer);
 	for (size_t i = 0; i < v->n_identities; i++)
 		if (mem_identity_find(m, v->card->base, &v->identities[i]) == NULL)
 			mem_identity_add(m, v->card->base, &v->identities[i], v->customer);

@@ -76,8 +76,7 @@ struct save_identity {
 	const struct visit *visit;
 };
 
-/* The order of flow_who.c, whose insert may wait for ours and ours for it.  Orders and parcels, which are claimed,
- * come after all other kinds, which are attached. */
+/* The order of flow_who.c, whose insert may wait for ours and ours for it. */
 static int save_identity_cmp(const void *x, const void *y)
 {
 	const struct save_identity *a = x, *b = y;
@@ -121,24 +120,6 @@ static void save_identities(struct pg_lane *l, struct bind *b)
 			if (x->identities[k].kind != IDENTITY_CUSTOMER)
 				v[n++] = (struct save_identity){ &x->identities[k], x };
 	}
-	save_bind_identities(b, v, n);
-}
-
-static void save_claims(struct pg_lane *l, struct bind *b)
-{
-	const struct batch *batch = l->batch;
-	struct save_identity *v;
-	size_t n = 0;
-
-	for (size_t i = 0; i < batch->n_visits; i++)
-		n += batch->visits[i]->n_claims;
-	v = arena_array(l->reader.arena, struct save_identity, n);
-	n = 0;
-	for (size_t i = 0; i < batch->n_visits; i++)
-		for (size_t k = 0; k < batch->visits[i]->n_claims; k++)
-			if (batch->visits[i]->state == VISIT_READY)
-				v[n++] = (struct save_identity){ &batch->visits[i]->claims[k],
-					batch->visits[i] };
 	save_bind_identities(b, v, n);
 }
 
@@ -554,8 +535,7 @@ static const struct save_step {
 		struct bind *b, struct batch *batch, struct visit *v); /* of each READY visit */
 } save_steps[] = {
 	{ SQL_EVENT_ADD, save_events, NULL },
-	{ SQL_IDENTITY_ADD, save_identities, NULL },
-	{ SQL_IDENTITY_CLAIM, save_claims, NULL },
+	{ SQL_IDENTITY_CLAIM, save_identities, NULL },
 	{ SQL_ORDER_ADD, save_orders_new, NULL },
 	{ SQL_ORDER_CHANGE, NULL, save_orders_changed },
 	{ SQL_ORDER_STATUS_ADD, NULL, save_order_statuses },

@@ -114,7 +114,6 @@ static struct visit *copy_visit(struct arena *a, const struct visit *from)
 	v->n_consents = v->n_suppressions = v->n_outcomes = v->n_faults =
 		0; /* no rule of ours makes any */
 	v->identities = copy_identities(a, from->identities, from->n_identities);
-	v->claims = copy_identities(a, from->claims, from->n_claims);
 	v->withdraw = arena_array(a, int64_t, v->n_withdraw + 1);
 	if (v->n_withdraw > 0)
 		memcpy(v->withdraw, from->withdraw, v->n_withdraw * sizeof *v->withdraw);

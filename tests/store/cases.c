@@ -541,27 +541,6 @@ static void test_a_key_written_meanwhile_means_again(void **state)
 	cases_batch_free(b);
 }
 
-static void test_identities_are_attached(void **state)
-{
-	int64_t who = cases_customer(d, "attach@save");
-	struct batch *b = load_one(who);
-	struct identity more[] = { { IDENTITY_PHONE, SPAN("+4930") },
-		{ IDENTITY_EMAIL, SPAN("a@id") } };
-	struct store_identity v[2] = {
-		{ .base = SPAN("base"), .kind = IDENTITY_EMAIL, .value = SPAN("a@id") },
-		{ .base = SPAN("base"), .kind = IDENTITY_PHONE, .value = SPAN("+4930") },
-	};
-
-	(void)state;
-	b->visits[0]->identities = more;
-	b->visits[0]->n_identities = 2;
-	save(0, b);
-	cases_batch_free(b);
-	assert_int_equal(identify(0, v, 2), STORE_OK);
-	assert_int_equal(v[1].customer, who);
-	assert_int_not_equal(v[0].customer, who); /* somebody has it since the first case */
-}
-
 /* A claim is the card's after the save; of what another card has, nothing of the batch is saved. */
 static void test_claims_are_won_or_stop_the_batch(void **state)
 {
@@ -578,8 +557,8 @@ static void test_claims_are_won_or_stop_the_batch(void **state)
 	for (int i = 0; i < 2; i++) { /* one who has it may claim it again */
 		struct batch *b = load_one(one);
 
-		b->visits[0]->claims = keys;
-		b->visits[0]->n_claims = 3;
+		b->visits[0]->identities = keys;
+		b->visits[0]->n_identities = 3;
 		save(0, b);
 		cases_batch_free(b);
 		assert_int_equal(identify(0, v, 2), STORE_OK);
@@ -589,8 +568,8 @@ static void test_claims_are_won_or_stop_the_batch(void **state)
 	struct batch *b = load_one(two);
 
 	cases_event(b, b->visits[0], "claiming", "x", 1);
-	b->visits[0]->claims = keys;
-	b->visits[0]->n_claims = 1;
+	b->visits[0]->identities = keys;
+	b->visits[0]->n_identities = 1;
 	assert_int_equal(cases_save(d, 0, b), STORE_AGAIN);
 	cases_batch_free(b);
 	assert_int_equal(identify(0, v, 2), STORE_OK);
@@ -1609,7 +1588,6 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_other_version_or_no_card_is_stale),
 		cmocka_unit_test(test_abandoned_and_left_leave_nothing),
 		cmocka_unit_test(test_a_key_written_meanwhile_means_again),
-		cmocka_unit_test(test_identities_are_attached),
 		cmocka_unit_test(test_claims_are_won_or_stop_the_batch),
 		cmocka_unit_test(test_an_order_has_one_customer),
 		cmocka_unit_test(test_identify_tells_weak_cards),

