@@ -22,3 +22,4 @@ libnudged_a_SOURCES += \
 	src/base/notify.c src/base/notify.h \
 	src/base/proc.c src/base/proc.h
 libnudged_a_SOURCES += src/base/failpoint.c src/base/failpoint.h
+libnudged_a_SOURCES += src/base/planted.c src/base/planted.h

@@ -23,6 +23,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/now.h"
+#include "base/planted.h"
 #include "courier/decide.h"
 #include "db/block.h"
 
@@ -278,7 +279,7 @@ static bool claims_may_send(struct claims *k, const struct db_rows *rows, struct
 			(double)off_us / 1e6);
 		return false;
 	}
-	if (!db_rows_null(rows, 0, 4) &&
+	if (!PLANTED(send_restored) && !db_rows_null(rows, 0, 4) &&
 		(db_rows_i64(rows, 0, 2) != db_rows_i64(rows, 0, 4) ||
 			db_rows_i64(rows, 0, 3) != db_rows_i64(rows, 0, 5))) {
 		snprintf(k->why, sizeof k->why,
@@ -462,7 +463,7 @@ static enum claim_result claims_inside(
 /* Makes the chosen one ours and commits. */
 static enum claim_result claims_take(struct claims *k, struct err *err)
 {
-	struct db_rows *rows[2];
+	struct db_rows *rows[2] = { NULL, NULL };
 	struct bind *b = &k->group[0];
 	struct claim *c = &k->claim;
 	bool got;
@@ -476,7 +477,7 @@ static enum claim_result claims_take(struct claims *k, struct err *err)
 	c->owner_pid = k->owner_pid;
 	c->owner_start_us = k->owner_start_us;
 	c->claimed_boot_us = clock_boot_us();
-	if (!claims_exec_group(k, 2, rows, err)) {
+	if (!claims_exec_group(k, PLANTED(send_uncommitted) ? 1 : 2, rows, err)) {
 		claims_note_lost(k);
 		claims_rollback(k);
 		return CLAIM_TROUBLE;
@@ -619,6 +620,8 @@ bool claims_record(struct claims *k, const struct claim_record *r, struct err *e
 	bind_text(b, 9, r->data);
 	if (!claims_exec(k, &rows, err))
 		return false;
+	if (PLANTED(send_uncommitted) && !claims_plain(k, SQL_COMMIT, err))
+		return false;
 	k->told = k->told || r->type.p;
 	if (db_rows_i64(rows, 0, 0) > 0)
 		k->counts[r->state]++;
@@ -634,7 +637,7 @@ bool claims_sweep(struct claims *k, size_t *ret_n, struct err *err)
 
 	bind_begin(&k->bind, SQL_CLAIM_SWEEP);
 	bind_key(&k->bind, 0, span_of(message_channel_name(k->o->channel)));
-	bind_bool(&k->bind, 1, k->o->resend_in_doubt);
+	bind_bool(&k->bind, 1, k->o->resend_in_doubt || PLANTED(resend_swept));
 	if (!claims_exec(k, &rows, err))
 		return false;
 	*ret_n = db_rows_count(rows);

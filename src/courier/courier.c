@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/now.h"
+#include "base/planted.h"
 #include "courier/deadline.h"
 
 #include <assert.h>
@@ -244,7 +245,9 @@ static void courier_doubt(const struct courier *c, const struct claim *m, struct
 {
 	r->count = true;
 	r->state = MESSAGE_IN_DOUBT;
-	if (c->env->claim.resend_in_doubt && m->m.class_ == CLASS_TRANSACTIONAL && m->doubts == 0) {
+	if (PLANTED(resend_doubt) ||
+		(c->env->claim.resend_in_doubt && m->m.class_ == CLASS_TRANSACTIONAL &&
+			m->doubts == 0)) {
 		r->state = MESSAGE_READY;
 		r->code = "in_doubt";
 		r->due_us = m->now_us + clock_boot_us() - m->claimed_boot_us + COURIER_RESEND_US;

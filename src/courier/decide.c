@@ -12,6 +12,7 @@
 #include "courier/decide.h"
 
 #include "base/clock.h"
+#include "base/planted.h"
 #include "courier/address.h"
 #include "engine/arbiter.h"
 
@@ -33,7 +34,7 @@ bool decide_is_paused(struct span pauses, const char *kind, struct span name)
 {
 	size_t n = strlen(kind);
 
-	while (pauses.n > 0) {
+	while (!PLANTED(ignore_pause) && pauses.n > 0) {
 		const char *end = memchr(pauses.p, '\n', pauses.n);
 		struct span line = { pauses.p, end ? (size_t)(end - pauses.p) : pauses.n };
 
@@ -68,7 +69,7 @@ static const char *decide_refuses(const struct decide_facts *f)
 	const char *code;
 	struct err err;
 
-	if (c->m.channel != CHANNEL_EMAIL)
+	if (c->m.channel != CHANNEL_EMAIL || PLANTED(ignore_consent_sent))
 		return NULL;
 	if (c->is_own &&
 		(code = arbiter_refuses(&c->card, c->m.shop, c->m.channel, c->m.class_)) != NULL)
@@ -91,7 +92,7 @@ enum decide_outcome decide(const struct decide_facts *f, const char **ret_code)
 	if (!f->chain_live)
 		return DECIDE_WITHDRAW;
 	*ret_code = "expired";
-	if (m->expires_us != TIME_NONE && m->expires_us <= f->c->now_us)
+	if (m->expires_us != TIME_NONE && m->expires_us <= f->c->now_us && !PLANTED(ignore_expiry))
 		return DECIDE_EXPIRE;
 	*ret_code = "paused";
 	if (decide_is_held(f))

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/planted.h"
 #include "courier/address.h"
 
 #include <gmime/gmime.h>
@@ -49,8 +50,8 @@ static size_t mime_char(const unsigned char *p, uint32_t *ret)
  * that let a text pose as another (bidi embeddings, overrides, isolates). */
 static bool mime_is_control(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 ||
-	       (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+	return (c < 0x20 && !PLANTED(keep_newlines)) || (c >= 0x7f && c < 0xa0) || c == 0x2028 ||
+	       c == 0x2029 || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
 void mime_clean(struct span text, size_t most, struct buf *out)

@@ -38,6 +38,7 @@
 #include "base/lookup.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/planted.h"
 #include "door/mqtt_client.h"
 #include "door/mqtt_message.h"
 #include "model/shop.h"
@@ -350,6 +351,8 @@ static void mqtt_submit(struct mqtt *m, bool is_gone)
 	FAILPOINT("mqtt.read");
 	m->ticket.events = m->gate.events;
 	m->ticket.n = m->gate.n;
+	if (PLANTED(mqtt_ack_first) && !is_gone)
+		mosquitto_loop_write(m->client, 1);
 	if (!is_gone)
 		mqtt_enter(m, MQTT_COMMITTING);
 	m->intake.submit(m->intake.arg, &m->ticket);

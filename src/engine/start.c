@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/json.h"
+#include "base/planted.h"
 #include "base/tz.h"
 #include "engine/chain_step.h"
 #include "engine/field.h"
@@ -190,6 +191,10 @@ static enum start_turn start_room(struct start *s, bool *ret_queued)
 	struct verdict_more more = { .chain = old ? old->id : 0 };
 
 	*ret_queued = false;
+	if (PLANTED(start_second) && s->rule->mode == RULE_SINGLE)
+		old = NULL;
+	if (PLANTED(ignore_cooldown))
+		last = NULL;
 	if (old && s->rule->mode == RULE_RESTART && !chain_is_immune(s->desk, s->frame, old))
 		return START_GOES_ON;
 	if (old && (s->rule->mode == RULE_SINGLE || s->rule->mode == RULE_RESTART))
@@ -264,6 +269,8 @@ static bool start_run(struct start *s)
 	case EVAL_FAILED: break;
 	}
 	b->id_next = id_next;
+	if (PLANTED(error_ends_event))
+		s->frame->n_rules = s->frame->at + 1;
 	verdict_fault(s->desk, s->frame, s->rule, 0, e.err.text);
 	start_refuse(s, VERDICT_ERROR, (struct verdict_more){ .eval = &e, .error = e.err.text });
 	return true;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/planted.h"
 #include "intake/flow_int.h"
 
 #include <assert.h>
@@ -282,6 +283,14 @@ static void lane_refused_events(struct flow_lane *l, const struct err *err)
 		flow_settle(l->flow, b->aside[0]);
 		return;
 	}
+	if (PLANTED(refuse_all)) {
+		lane_return_all(l);
+		for (size_t i = 0; i < b->n_visits; i++)
+			for (size_t k = 0; k < b->visits[i]->n_events; k++)
+				lane_quarantine_culprit(
+					l, b->visits[i]->events[k], "refused with its batch", err);
+		return;
+	}
 	if (b->n_visits == 1 && v->n_events >= 1 && ((struct flow_customer *)v->flow)->single) {
 		lane_return_aside(l->flow, b);
 		lane_quarantine_culprit(l, v->events[0],
@@ -438,6 +447,10 @@ static void lane_set_conflicts_aside(struct batch *b)
 		for (size_t k = 0; k < b->visits[i]->n_events; k++) {
 			struct shop_event *e = b->visits[i]->events[k];
 
+			if (PLANTED(skip_dedup) && e->status == EVENT_DUPLICATE)
+				e->status = EVENT_NEW;
+			if (PLANTED(ignore_conflict) && e->status == EVENT_CONFLICT)
+				e->status = EVENT_DUPLICATE;
 			if (e->status != EVENT_CONFLICT)
 				continue;
 			e->reason = "an event with this id was accepted before with other content";
@@ -516,7 +529,8 @@ static bool lane_is_skewed(struct flow_lane *l)
 {
 	struct flow *f = l->flow;
 	int64_t skew_us = f->host.wall_us(f->host.arg) - l->batch.now_us;
-	bool skewed = skew_us > f->limits.skew_us || skew_us < -f->limits.skew_us;
+	bool skewed = (skew_us > f->limits.skew_us || skew_us < -f->limits.skew_us) &&
+		      !PLANTED(ignore_skew);
 
 	f->stats.skew_us = skew_us;
 	if (skewed && !f->stats.skewed)
@@ -545,7 +559,8 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 	l->loaded_us = flow_boot_us(f);
 	f->last_now_us = b->now_us;
 	f->last_boot_us = l->loaded_us;
-	if (b->set_id != judge_set_id(f->judge) || b->switches_version != f->switches_version) {
+	if (!PLANTED(keep_old_set) && (b->set_id != judge_set_id(f->judge) ||
+					      b->switches_version != f->switches_version)) {
 		f->want_set |= b->set_id != judge_set_id(f->judge);
 		f->want_switches |= b->switches_version != f->switches_version;
 		if (b->kind == BATCH_DUE)
@@ -667,7 +682,7 @@ static void lane_receipt(struct flow_lane *l)
 
 			if (e->place != FLOW_IN_BATCH || e->status == EVENT_CONFLICT)
 				continue;
-			if (e->unsure && e->status == EVENT_DUPLICATE)
+			if (e->unsure && e->status == EVENT_DUPLICATE && !PLANTED(forget_unsure))
 				e->status =
 					EVENT_ACCEPTED; /* it met itself: its sender is told so */
 			flow_settle(f, e);

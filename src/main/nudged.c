@@ -4,6 +4,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/planted.h"
 #include "main/activate.h"
 #include "main/check.h"
 #include "main/courier_main.h"
@@ -164,6 +165,18 @@ static bool nudged_lists_failpoints(int argc, char **argv)
 	return true;
 }
 
+/* ... and the bugs that it can have, for the suite that must catch all of them. */
+static bool nudged_lists_planted(int argc, char **argv)
+{
+	const char *name, *what;
+
+	if (argc != 2 || strcmp(argv[1], "--planted") != 0 || !planted_at(0, &name, &what))
+		return false;
+	for (size_t i = 0; planted_at(i, &name, &what); i++)
+		printf("%s: %s\n", name, what);
+	return true;
+}
+
 static bool nudged_wants_dev(int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++)
@@ -184,7 +197,7 @@ int main(int argc, char **argv)
 		fputs("nudged: this build has no development mode\n", stderr);
 		return NUDGED_EXIT_USAGE;
 	}
-	if (nudged_lists_failpoints(argc, argv))
+	if (nudged_lists_failpoints(argc, argv) || nudged_lists_planted(argc, argv))
 		return NUDGED_EXIT_OK;
 	code = nudged_parse(argc, argv, &args);
 	if (code >= 0)

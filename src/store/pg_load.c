@@ -15,6 +15,7 @@
  */
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/planted.h"
 #include "model/rule_set.h"
 #include "model/shop.h"
 #include "store/pg_int.h"
@@ -420,7 +421,9 @@ static void load_events(struct pg_lane *l, bool patient)
 	if (l->batch->n_visits > 0) {
 		if (patient)
 			db_send_plain(l->db, SQL_PATIENT, NULL, NULL, 0);
-		load_bind_customers(l, patient ? SQL_CARD_LOCK_PATIENT : SQL_CARD_LOCK);
+		load_bind_customers(l, PLANTED(drop_lock) ? SQL_CARD_READ
+				       : patient          ? SQL_CARD_LOCK_PATIENT
+							  : SQL_CARD_LOCK);
 		db_send(l->db, &l->bind, load_on_rows, l, SQL_CARD_LOCK);
 		load_bind_customers(l, SQL_CARD_READ);
 		load_send(l);

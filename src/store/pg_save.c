@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/json.h"
+#include "base/planted.h"
 #include "model/shop.h"
 #include "store/pg_int.h"
 
@@ -584,6 +585,10 @@ void pg_save(struct store *s, int lane, struct batch *b, store_done_fn *done, vo
 	for (size_t i = 0; i < sizeof save_steps / sizeof *save_steps; i++) {
 		const struct save_step *step = &save_steps[i];
 
+		if (PLANTED(chain_outside) && step->sql == SQL_CHAIN_ADD) {
+			db_send_plain(l->db, SQL_COMMIT, NULL, NULL, 0);
+			db_send_plain(l->db, SQL_BEGIN, NULL, NULL, 0);
+		}
 		bind_begin(&l->bind, step->sql);
 		if (step->whole != NULL)
 			step->whole(l, &l->bind);

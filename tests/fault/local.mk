@@ -8,7 +8,7 @@ tests_fault_sim_run_SOURCES = tests/fault/sim.c tests/fault/sim_int.h tests/faul
 	tests/fault/sim_client.c tests/fault/sim_courier.c tests/fault/sim_judge.c \
 	tests/fault/sim_model.c tests/fault/sim_model.h
 EXTRA_DIST += tests/fault/sim tests/fault/sim_rules
-EXTRA_DIST += tests/fault/fuzz tests/fault/replay
+EXTRA_DIST += tests/fault/fuzz tests/fault/replay tests/fault/planted
 # the worlds that crash and many kill, and the checker that compares
 EXTRA_DIST += tests/fault/suite.py tests/fault/checker.py tests/fault/world.py tests/fault/crash tests/fault/many
 EXTRA_DIST += tests/fault/outage tests/fault/overload tests/fault/flood.c

@@ -807,6 +807,16 @@ def test_kill_at_each_step_once_or_in_doubt(bench, smtp, point):
 
 
 @needs_failpoints
+def test_transactional_mail_of_the_dead_is_in_doubt_and_not_resent(bench, smtp):
+    """... where resending is not configured."""
+    m = bench.message(**{"class": "transactional"})
+    assert bench.start(failpoint="mail.after_body:1").wait(10) == -signal.SIGKILL
+    bench.start()
+    assert bench.until(m, "sent", "in_doubt", "ready") == ("in_doubt", "courier_gone")
+    assert len(smtp.messages) <= 1 and [t for t, _ in bench.inbox()] == ["message.in_doubt"]
+
+
+@needs_failpoints
 def test_kill_rounds(bench, smtp):
     """Couriers die at random places, NUDGED_ROUNDS times."""
     rounds = int(os.environ.get("NUDGED_ROUNDS", "200"))

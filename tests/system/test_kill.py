@@ -5,6 +5,7 @@ doubt.  The seed of the run is printed; NUDGED_SEED repeats it.
 """
 
 import collections
+import http.client
 import json
 import os
 import random
@@ -18,7 +19,7 @@ import pytest
 import broker as broker_module
 from broker import Broker
 from cluster import Postgres, find_bin
-from daemon import LONG, Daemon, Load, has_failpoints, until
+from daemon import LONG, Client, Daemon, Load, has_failpoints, until
 from smtpd import Smtpd
 
 pytestmark = [
@@ -172,6 +173,29 @@ def check_cards(d, sent):
                    "as value) s left join identity i using (value) left join customer c on c.id = i.customer "
                    "where c.email is null", shown)
     assert not others, (len(others), len(shown), others[:5])
+
+
+def test_what_dies_before_the_commit_has_said_nothing(tmp_path):
+    """P1, P6: an engine that dies before the commit has acknowledged nothing and leaves nothing behind, so the second
+    try is the first: the event is accepted, with its chain."""
+    with Postgres() as pg:
+        d = Daemon(pg, tmp_path, RULES, TEMPLATES, database={"poll": "100ms"})
+        try:
+            d.start()
+            for n, point in enumerate(["flow.loaded", "flow.judged", "save.sent"]):
+                event = {"id": f"p{n}", "type": "cart.updated", "data": {"customer": {"email": f"p{n}@x.test"}}}
+                d.fail(f"{point}:1")
+                try:
+                    status = Client(d.port).post(event)[0]
+                except (OSError, http.client.HTTPException):
+                    status = None
+                until(d.has_failed)
+                assert status != 200, f"acknowledged at {point}"
+                assert d.settle([event]) == ["accepted"], f"stored in part at {point}"
+                until(lambda: d.sql("select text from note where text = %s", f"waits p{n}"), 20)
+            assert sorted(r[0] for r in d.sql("select text from note")) == ["waits p0", "waits p1", "waits p2"]
+        finally:
+            d.close()
 
 
 def test_no_acknowledged_event_is_lost_on_kill9(tmp_path):
