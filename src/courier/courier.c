@@ -456,7 +456,8 @@ static void courier_turn(struct courier *c)
 	if (c->result == CLAIM_TROUBLE)
 		log_damped(LOG_LVL_WARNING, &courier_log, "could not claim: %s", c->trouble.text);
 	courier_show_hold(c);
-	courier_wait(c, c->env->poll_us, claims_is_open(c->claims));
+	/* what is held goes on when somebody says so: new messages are no reason to look */
+	courier_wait(c, c->env->poll_us, claims_is_open(c->claims) && c->result != CLAIM_HELD);
 }
 
 static bool courier_is_done(const struct courier *c)

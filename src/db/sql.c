@@ -176,6 +176,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		"begin isolation level repeatable read read only", SQL_LANE, false },
 	[SQL_COMMIT] = { "commit", "", "commit", SQL_LANE, false },
 	[SQL_ROLLBACK] = { "rollback", "", "rollback", SQL_LANE | SQL_KEEPER, false },
+	/* a plan that was made while a table was nearly empty reads all of it when it has grown, until the next ANALYZE */
+	[SQL_PLAN_ANEW] = { "plan_anew", "", "discard plans", SQL_LANE, false },
 	[SQL_PATIENT] = { "patient", "", "set local lock_timeout = '1s'", SQL_LANE, false },
 	/* for this transaction */
 	[SQL_COMMIT_LAZILY] = { "commit_lazily", "",
@@ -228,10 +230,11 @@ const struct sql sql_table[SQL_COUNT] = {
 		"h.started, h.wake_at, h.awaits, h.exits, h.open, h.reason, "
 		"case when b.body then h.event end, case when b.body then h.history end, "
 		"case when b.body then h.arrived end, b.body, b.due "
-		"from chain h, lateral (select coalesce(" CHAIN_LIVE_DUE
-		" and h.wake_at <= $3, false)) "
+		"from unnest($1::bigint[]) u(customer), "
+		"lateral (select * from chain where customer = u.customer offset 0) h, "
+		"lateral (select coalesce(" CHAIN_LIVE_DUE " and h.wake_at <= $3, false)) "
 		"d(due), lateral (select d.due or h.awaits && $2 or ($4 <> 0 and h.awaits <> '{}'), d.due) "
-		"b(body, due) where h.customer = any($1) order by h.id",
+		"b(body, due) order by h.id",
 		SQL_LANE, true },
 	/* the day ahead: clocks of doors may differ; it keeps the partitions of later months out */
 	[SQL_EVENT_KNOWN] = { "event_known", "SSS",
@@ -245,8 +248,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE, false },
 	[SQL_ORDER_READ] = { "order_read", "SS",
 		"select " ORDER_COLUMNS ", u.n "
-		"from unnest($1::text[], $2::text[]) with ordinality u(store, id, n) "
-		"join orders o on o.id = u.id and o.store = u.store",
+		"from unnest($1::text[], $2::text[]) with ordinality u(store, id, n), "
+		"lateral (select * from orders where id = u.id and store = u.store offset 0) o",
 		SQL_LANE, false },
 	[SQL_INBOX_READ] = { "inbox_read", "It",
 		"select i.customer, i.id, i.store, i.type, i.data, exists (select from event e "

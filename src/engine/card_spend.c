@@ -14,6 +14,7 @@
 #include <math.h>
 
 enum { SPEND_DAYS = 731 };
+static const double MONEY_MOST = 999999999999999; /* sums stay numbers that JSON may have here */
 
 /* One entry of the list. */
 struct spent {
@@ -23,7 +24,9 @@ struct spent {
 
 double card_money(double x)
 {
-	return fabs(x) < 1e11 ? round(x * 1e4) / 1e4 : x;
+	if (fabs(x) < 1e11)
+		return round(x * 1e4) / 1e4;
+	return x > MONEY_MOST ? MONEY_MOST : x < -MONEY_MOST ? -MONEY_MOST : x;
 }
 
 int64_t card_day(int64_t at_us)

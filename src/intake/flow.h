@@ -86,8 +86,8 @@ struct flow_stats {
 	uint64_t events, duplicates, conflicts, quarantined, batches, due_chains, held_back,
 		retries, lost, joins;
 	size_t queued, queued_bytes;
-	int64_t skew_us;       /* our clock less the database's, at the last load */
-	bool skewed;           /* by more than the limit: timers and deadlines pause */
+	int64_t skew_us; /* our clock less the database's, at the last load */
+	bool skewed;     /* by more than the limit: timers and deadlines pause */
 };
 void flow_stats(const struct flow *f, struct flow_stats *ret);
 /* The database's time, carried on since the last load; before the first, this host's.  For what is received: a host's

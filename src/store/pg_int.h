@@ -41,6 +41,7 @@ struct pg_lane {
 	struct pg_key *keys;
 	size_t n_keys;
 	struct pg_key **order_keys; /* whose event asked for each order */
+	int64_t planned_us;         /* boot clock: statements were planned since */
 	int64_t due_us;             /* BATCH_DUE: due until then */
 	size_t pick_limit;          /* of each list */
 	bool follow;                /* BATCH_DUE: an inbox row names a card that was joined */

@@ -15,6 +15,7 @@
  */
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/now.h"
 #include "base/planted.h"
 #include "model/rule_set.h"
 #include "model/shop.h"
@@ -23,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PG_BUSY_PAUSE_US = 50000 };
+enum { PG_BUSY_PAUSE_US = 50000, PG_PLANS_US = 5000000 };
 
 static const size_t pick_limits[] = { 1, 10, 50, 200, 500 };
 enum { PICK_LIMITS = sizeof pick_limits / sizeof *pick_limits };
@@ -414,10 +415,22 @@ static void load_on_end(void *arg, const struct db_end *end)
 	pg_end(l, end);
 }
 
+/* Begins the transaction; plans are made anew at times: tables grow. */
+static void load_begin(struct pg_lane *l)
+{
+	int64_t boot_us = clock_boot_us();
+
+	db_send_plain(l->db, SQL_BEGIN, NULL, NULL, 0);
+	if (boot_us - l->planned_us < PG_PLANS_US)
+		return;
+	l->planned_us = boot_us;
+	db_send_plain(l->db, SQL_PLAN_ANEW, NULL, NULL, 0);
+}
+
 static void load_events(struct pg_lane *l, bool patient)
 {
 	load_sort_keys(l);
-	db_send_plain(l->db, SQL_BEGIN, NULL, NULL, 0);
+	load_begin(l);
 	if (l->batch->n_visits > 0) {
 		if (patient)
 			db_send_plain(l->db, SQL_PATIENT, NULL, NULL, 0);
@@ -532,7 +545,7 @@ static void load_due(struct pg_lane *l)
 		i--;
 	l->pick_limit = pick_limits[i];
 	l->n_keys = 0;
-	db_send_plain(l->db, SQL_BEGIN, NULL, NULL, 0);
+	load_begin(l);
 	db_send_plain(l->db, SQL_CLOCK, load_on_picked, l, SQL_CLOCK);
 	if (l->batch->want_engines)
 		db_send_plain(l->db, SQL_ENGINES, load_on_picked, l, SQL_ENGINES);

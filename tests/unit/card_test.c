@@ -303,6 +303,19 @@ static void order_of_another(void **state)
 				      "customer; the order was left as it is");
 }
 
+/* Sums stay within what a number may be (Limits), so that the card can be written. */
+static void sums_are_bounded(void **state)
+{
+	struct bench *k = *state;
+	struct customer *c = k->v->card;
+	struct json_fault fault;
+
+	happen(k, "order.placed", "{\"order_id\":\"1\",\"total\":1e15}");
+	happen(k, "order.placed", "{\"order_id\":\"2\",\"total\":10.5}");
+	assert_true(c->orders_total == 999999999999999);
+	assert_true(json_check_all(c->json[CARD_SPEND], &fault));
+}
+
 /* The same order again corrects and never counts twice. */
 static void order_placed_again(void **state)
 {
@@ -787,6 +800,7 @@ int main(void)
 		CASE(cart),
 		CASE(order_placed),
 		CASE(order_of_another),
+		CASE(sums_are_bounded),
 		CASE(order_placed_again),
 		CASE(order_named_first_by_others),
 		CASE(statuses),
