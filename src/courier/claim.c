@@ -31,7 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLAIM_CROWDED = 64, CLAIM_CANDIDATES = 60 };
+enum { CLAIM_CROWDED = 64, CLAIM_CANDIDATES = 60, CLAIM_PLANS_US = 5000000 };
 /* What is asked about one customer, in one round trip, in this order. */
 enum { CLAIM_BEGIN, CLAIM_LOCK, CLAIM_WORLD, CLAIM_CARD, CLAIM_MESSAGES, CLAIM_LOOKS };
 
@@ -50,7 +50,8 @@ struct claims {
 	int owner_pid;            /* of this connection */
 	int64_t owner_start_us;
 	uint64_t dice;
-	unsigned crowded; /* rounds for which others are avoided */
+	int64_t planned_boot_us; /* statements were planned since */
+	unsigned crowded;        /* rounds for which others are avoided */
 };
 
 /* What is the same for all messages at one moment. */
@@ -111,13 +112,15 @@ bool claims_open(struct claims *k, const char *dsn, const char *name, bool unsaf
 		statement_timeout_ms, err);
 	if (k->db == NULL)
 		return false;
-	if (!block_exec_plain(k->db, SQL_CLAIM_OWNER, &rows, err)) {
+	if (!block_exec_plain(k->db, SQL_CLAIM_SETTINGS, NULL, err) ||
+		!block_exec_plain(k->db, SQL_CLAIM_OWNER, &rows, err)) {
 		claims_close(k);
 		return false;
 	}
 	k->owner_pid = (int)db_rows_i64(rows, 0, 0);
 	k->owner_start_us = db_rows_time(rows, 0, 1);
 	k->dice = (uint64_t)k->owner_pid;
+	k->planned_boot_us = clock_boot_us();
 	block_rows_free(rows);
 	return true;
 }
@@ -571,6 +574,11 @@ enum claim_result claims_next(struct claims *k, const struct claim **ret, struct
 		if (!claims_record(k, &k->lost, err))
 			return CLAIM_TROUBLE;
 		k->lost.id = 0;
+	}
+	if (clock_boot_us() - k->planned_boot_us > CLAIM_PLANS_US) {
+		k->planned_boot_us = clock_boot_us();
+		if (!claims_plain(k, SQL_PLAN_ANEW, err))
+			return CLAIM_TROUBLE;
 	}
 	if (!claims_candidates(k, customers, &n, err))
 		return CLAIM_TROUBLE;

@@ -177,7 +177,7 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_COMMIT] = { "commit", "", "commit", SQL_LANE, false },
 	[SQL_ROLLBACK] = { "rollback", "", "rollback", SQL_LANE | SQL_KEEPER, false },
 	/* a plan that was made while a table was nearly empty reads all of it when it has grown, until the next ANALYZE */
-	[SQL_PLAN_ANEW] = { "plan_anew", "", "discard plans", SQL_LANE, false },
+	[SQL_PLAN_ANEW] = { "plan_anew", "", "discard plans", SQL_LANE | SQL_TOOL, false },
 	[SQL_PATIENT] = { "patient", "", "set local lock_timeout = '1s'", SQL_LANE, false },
 	/* for this transaction */
 	[SQL_COMMIT_LAZILY] = { "commit_lazily", "",
@@ -693,6 +693,13 @@ const struct sql sql_table[SQL_COUNT] = {
 		"(select from pause p where p.scope = 'rule:' || m.rule) "
 		"order by case m.class when 'transactional' then 0 "
 		"when 'marketing' then 1 else 2 end, m.priority desc, m.created, m.id limit 50",
+		SQL_TOOL, false },
+	/* A courier only goes from keys to rows, however small a table was when its plans were made. */
+	[SQL_CLAIM_SETTINGS] = { "claim_settings", "",
+		"select set_config('enable_seqscan', 'off', false), "
+		"set_config('enable_bitmapscan', 'off', false), "
+		"set_config('enable_hashjoin', 'off', false), "
+		"set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false)",
 		SQL_TOOL, false },
 	/* Stop buttons, the clock, and which cluster this is and which one sent last. */
 	[SQL_CLAIM_WORLD] = { "claim_world", "",

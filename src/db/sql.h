@@ -117,6 +117,7 @@ enum sql_id {
 	SQL_INBOX_ADD,
 	/* couriers: claim and record */
 	SQL_CLAIM_OWNER,
+	SQL_CLAIM_SETTINGS,
 	SQL_CLAIM_CANDIDATES,
 	SQL_CLAIM_LOCK,
 	SQL_CLAIM_MESSAGES,
