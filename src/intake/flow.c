@@ -22,8 +22,8 @@
 #include <string.h>
 
 enum {
-	FLOW_WHO_MOST = 200000,
-	FLOW_PACE_US = 200000,      /* looked at so often */
+	FLOW_WHO_MOST = 400000, /* 100 bytes each at most, half of them once everybody was here */
+	FLOW_PACE_US = 200000,  /* looked at so often */
 	FLOW_PACE_OLD_US = 1000000, /* says nothing any more */
 	FLOW_ROOM_LEAST = 500       /* events, however slow it goes: a request may have as many */
 };
