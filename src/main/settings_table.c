@@ -82,7 +82,8 @@ static const struct conf_key settings_keys[] = {
 		.help = "Connections of each engine for batches; each carries one batch at a time." },
 	{ "database", "dsn", CONF_SECRET, offsetof(struct settings, database.dsn), CONF_FIXED, "dbname=nudged",
 		.help = "libpq connection string or URI, without a pooler in transaction mode between. "
-			"The user owns the schema." },
+			"The user owns the schema. libpq looks names up while the engine waits: give a "
+			"socket's directory or hostaddr where a name server may hang." },
 	{ "database", "idle_timeout", CONF_DURATION, offsetof(struct settings, database.idle_timeout_us), CONF_FIXED, "10s", .min = INT64_C(1000000), .max = INT64_C(600000000),
 		.help = "Postgres frees the customers that a frozen process holds after this "
 			"(idle_in_transaction_session_timeout)." },
