@@ -2,7 +2,7 @@
 
     with Postgres() as pg, Broker() as broker, World(pg, broker, path, engines=2) as w:
         w.start()
-        ...                             # anything that may happen: w.die(point), w.kill(host), w.kill_child(...)
+        ...                             # anything that may happen: w.kill(host), w.kill_child(...)
         w.settle()                      # no more load; everybody is started anew; all that is to be done is done
         complaints = Checker(gather(w)).complaints()
 
@@ -366,23 +366,11 @@ class World:
             self.restart()
         self.stop_load()
         lost = self.wait_still(self.lost, seconds)
-        self.show_both_keys()
         left = self.wait_still(self.left, seconds)
         assert not lost, f"{len(lost)} acknowledged events are not there: {sorted(lost)[:5]}"
         assert not left, f"not done, and nothing happens any more: {left}"
         papers = "select count(*) from message where channel = 'publish' and state = 'sent'"
         until(lambda: len(self.papers) >= self.sql(papers)[0][0], 10)
-
-    def show_both_keys(self):
-        """Two engines that hear of a person's two keys in one moment leave two cards; the next event that brings both
-        keys joins them.  So: one such event for each, and then there is one card per person."""
-        both = [e["data"]["customer"] for e in self.ledger.sent.values() if len(e["data"]["customer"]) == 2
-                and "anonymous_id" in e["data"]["customer"]]
-        for i in range(0, len(both), 100):
-            events = [{"id": f"both{i + k}", "type": "page.viewed", "data": {"customer": who}}
-                      for k, who in enumerate(both[i:i + 100])]
-            self.ledger.trying(events)
-            self.ledger.answered(events, self.hosts[0].settle(events))
 
     # for the checker
 

@@ -6,3 +6,5 @@ TESTS += tests/static/ctl.sh
 EXTRA_DIST += tests/static/ctl.sh
 TESTS += tests/static/luadoc.sh
 EXTRA_DIST += tests/static/luadoc.sh tests/static/luadoc.lua
+TESTS += tests/static/metrics.sh
+EXTRA_DIST += tests/static/metrics.sh
