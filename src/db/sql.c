@@ -635,12 +635,14 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_ASIDE_CHAIN] = { "aside_chain", "is",
 		"with c as (" ASIDE_LOCK(
 			"chain") ") update chain set state = 'stuck', wake_at = null, "
-				 "reason = $2 where id = $1 and customer in (select id from c) returning id",
+				 "reason = $2 where id = $1 and customer in (select id from c) "
+				 "and state in ('waiting', 'settling', 'queued') and wake_at <= now() returning id",
 		SQL_LANE, false },
 	[SQL_ASIDE_TASK] = { "aside_task", "is",
 		"with c as (" ASIDE_LOCK(
 			"task") ") update task set overdue = true where id = $1 "
-				"and $2 is not null and customer in (select id from c) returning id",
+				"and $2 is not null and not overdue and state in ('open', 'taken') "
+				"and customer in (select id from c) returning id",
 		SQL_LANE, false },
 	/* $3: what it says can not be read */
 	[SQL_ASIDE_INBOX] = { "aside_inbox", "isb",
@@ -729,9 +731,11 @@ const struct sql sql_table[SQL_COUNT] = {
 		"verdict = $2 where id = $1 and state = 'ready' returning id",
 		SQL_TOOL, false },
 	/* By whom it was claimed, not over which connection: also what was found in doubt meanwhile, or
-	 * is given back a second time because the first answer was lost. */
+	 * is given back a second time because the first answer was lost.  Its chain may have ended because of the
+	 * doubt: what goes once more after all goes without it. */
 	[SQL_CLAIM_RECORD] = { "claim_record", "intssstbsj",
 		"with u as (update message set state = $4, code = $5, detail = $6, "
+		"keep = keep or state = 'in_doubt' and $4 = 'ready', "
 		"due = case when $4 = 'ready' then coalesce($7, due) else due end, "
 		"attempts = attempts - case when $8 then 0 else 1 end, "
 		"doubts = doubts + case when 'in_doubt' in ($4, $5) then 1 else 0 end, "

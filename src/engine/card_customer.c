@@ -107,8 +107,7 @@ static void fill_contacts(struct card_work *w, struct span customer)
 }
 
 /* Keys that came together with the one that was known: from now on they name him too.  Those
- * that stand on the card are his already; order and parcel numbers are attached with the
- * order's row. */
+ * that stand on the card are his already; order and parcel numbers are claimed by the intake. */
 static void attach_keys(struct card_work *w)
 {
 	const struct customer *c = w->v->card;

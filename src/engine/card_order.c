@@ -167,17 +167,10 @@ static void set_products(struct row *r, struct span value)
 	r->order->changed = true;
 }
 
-/* A parcel's number also names its customer from now on. */
+/* The numbers of orders and parcels name their customer, too: the intake claims those that are keys of an event. */
 static void set_tracking(struct row *r, struct span value)
 {
-	struct span before = r->order->tracking_number, now;
-
 	set_word(r, ROW_TRACKING_NUMBER, &r->order->tracking_number, value);
-	now = r->order->tracking_number;
-	if (!span_eq(before, now) && now.n <= ID_MOST)
-		card_attach(r->w, IDENTITY_PARCEL,
-			span_of(arena_printf(
-				&r->w->b->arena, "%s/%.*s", r->order->shop->id, SPAN_ARG(now))));
 }
 
 /*** status ***/
@@ -454,7 +447,7 @@ static struct order *find_order(const struct visit *v, const struct shop *shop, 
 	return NULL;
 }
 
-/* A row that nobody has named before; its number names the customer from now on. */
+/* A row that nobody has named before. */
 static struct order *make_order(struct card_work *w, struct span id)
 {
 	struct order *o = arena_new(&w->b->arena, struct order);
@@ -465,8 +458,6 @@ static struct order *make_order(struct card_work *w, struct span id)
 	o->placed_us = o->delivery_us = o->delivery_until_us = o->updated_us = TIME_NONE;
 	o->is_new = o->changed = true;
 	BATCH_PUSH(&w->b->arena, w->v->orders, w->v->n_orders, w->v->cap_orders) = o;
-	card_attach(w, IDENTITY_ORDER,
-		span_of(arena_printf(&w->b->arena, "%s/%.*s", o->shop->id, SPAN_ARG(id))));
 	return o;
 }
 

@@ -258,7 +258,8 @@ void flow_settle(struct flow *f, struct shop_event *e)
 
 	flow_place(f, e, FLOW_NOWHERE);
 	flow_count(f, e);
-	flow_pace(f);
+	if (e->status != EVENT_NEW) /* what is dropped as late was not served */
+		flow_pace(f);
 	f->queued--;
 	f->queued_bytes -= e->data.n;
 	assert(t->pending > 0);
@@ -465,6 +466,8 @@ static int64_t flow_next_work_us(const struct flow *f)
 			return next; /* all wait for it */
 	if (f->judge == NULL || f->want_set || f->want_switches)
 		return f->set_not_before_us;
+	if (f->solo != NULL)
+		return next; /* the others begin when it is over */
 	if (f->limits.due > 0 && !f->due_busy && !f->draining)
 		next = f->due_us;
 	if (f->pause_us != 0 && f->pause_us < next)

@@ -474,14 +474,23 @@ static void lane_claim(struct batch *b, struct visit *v)
 }
 
 /* Of the keys that the engine would give to the card: those that lead to it already, or to somebody else (his event
- * was asked for: two people, who are not joined by themselves), are not claimed. */
+ * was asked for: two people, who are not joined by themselves), are not claimed; nor is what another card of this
+ * batch claims. */
 static void lane_sift_identities(struct flow *f, struct visit *v)
 {
 	size_t kept = 0;
 
-	for (size_t k = 0; k < v->n_identities; k++)
-		if (who_find(f->who, v->card->base, &v->identities[k]).customer == 0)
-			v->identities[kept++] = v->identities[k];
+	for (size_t k = 0; k < v->n_identities; k++) {
+		struct who_card card = who_find(f->who, v->card->base, &v->identities[k]);
+
+		if (card.customer != 0 && (card.customer != v->customer || !card.promised))
+			continue;
+		card = (struct who_card){ .customer = v->customer,
+			.version = v->card->identity_version,
+			.promised = true };
+		who_learn(f->who, v->card->base, &v->identities[k], &card);
+		v->identities[kept++] = v->identities[k];
+	}
 	v->n_identities = kept;
 }
 

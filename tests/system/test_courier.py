@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import psycopg2
@@ -913,4 +914,30 @@ def test_sighup_takes_the_new_configuration(bench, smtp):
         pause()
         bench.until(bench.message(), "sent")
         assert len(other.messages) == 1
+    assert bench.stop(courier) == [0]
+
+
+def test_what_comes_back_out_of_doubt_goes_without_its_chain(bench, smtp):
+    """P14, P9: somebody else found the courier gone, so the chain ended; then the courier itself says it was not sent."""
+    bench.sql("insert into chain (id, customer, store, rule, key, text_hash, level, state, started, event) "
+              "values (77, 1, 'shop', 'cart', '', 'x', 1, 'settling', now(), '{}')")
+    seen = threading.Event()
+
+    def gone(session, line):
+        bench.sql("update message set state = 'in_doubt' where chain = 77")
+        bench.sql("delete from chain where id = 77")
+        seen.set()
+        return "451 4.3.0 come back"
+
+    smtp.on("dot", gone, times=1)
+    number = bench.message(chain=77)
+    courier = bench.start()
+    assert seen.wait(20)
+    until = time.monotonic() + 20
+    while bench.state(number)[0] != "ready" and time.monotonic() < until:
+        time.sleep(0.02)
+    assert bench.state(number)[0] == "ready"
+    bench.sql("update message set due = clock_timestamp()")
+    assert bench.until(number, "sent")
+    assert len(smtp.messages) == 1
     assert bench.stop(courier) == [0]
