@@ -11,33 +11,40 @@
 #include <lauxlib.h>
 #include <string.h>
 
-/* Refuses a key that the call does not know. */
-static void args_check_key(lua_State *L, const char *call, const char *const *keys)
+static bool args_is_known(const char *key, const char *const *keys)
 {
-	const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
-	const char *near;
-
-	if (!key)
-		luaL_error(L, "%s: write the fields by name, %s { %s = ... }", call, call, keys[0]);
 	for (size_t i = 0; keys[i]; i++)
 		if (!strcmp(keys[i], key))
-			return;
-	near = suggest_word(key, keys);
-	if (near)
-		luaL_error(L, "%s: unknown field \"%s\"; did you mean \"%s\"?", call, key, near);
-	luaL_error(L, "%s: unknown field \"%s\"", call, key);
+			return true;
+	return false;
 }
 
+/* Of several keys that the call does not know the first by name is told: the order of a Lua table differs from one
+ * process to the next, and the words of an error must not. */
 void args_open(lua_State *L, int arg, const char *call, const char *const *keys)
 {
+	const char *wrong = NULL, *near;
+	bool unnamed = false;
+
 	if (!script_push_contents(L, arg))
 		luaL_error(L, "%s: a table is expected, %s { %s = ... }", call, call, keys[0]);
 	lua_replace(L, arg);
-	lua_pushnil(L);
-	while (lua_next(L, arg)) {
-		args_check_key(L, call, keys);
-		lua_pop(L, 1);
+	for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
+		const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+
+		if (!key)
+			unnamed = true;
+		else if (!args_is_known(key, keys) && (!wrong || strcmp(key, wrong) < 0))
+			wrong = key; /* the table keeps it */
 	}
+	if (unnamed)
+		luaL_error(L, "%s: write the fields by name, %s { %s = ... }", call, call, keys[0]);
+	if (!wrong)
+		return;
+	near = suggest_word(wrong, keys);
+	if (near)
+		luaL_error(L, "%s: unknown field \"%s\"; did you mean \"%s\"?", call, wrong, near);
+	luaL_error(L, "%s: unknown field \"%s\"", call, wrong);
 }
 
 bool args_push(lua_State *L, int arg, const char *key)

@@ -475,6 +475,7 @@ static void act_set_text(struct eval *e, enum card_text field, struct span value
 /* consent = { email = true } */
 static void act_set_consent(lua_State *L, struct eval *e, int idx)
 {
+	const char *wrong = NULL;
 	static const char *const channels[] = { "email", "sms", "call", "push", "messenger", NULL };
 	int64_t seq = e->frame->event ? e->frame->event->seq : 0;
 
@@ -488,16 +489,18 @@ static void act_set_consent(lua_State *L, struct eval *e, int idx)
 				lua_toboolean(L, -1), e->chain->rule, act_now(e), seq);
 		lua_pop(L, 1);
 	}
-	lua_pushnil(L);
-	while (lua_next(L, idx)) {
+	for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
 		const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
 		const char *near = suggest_word(key, channels);
-		bool known = near && !strcmp(near, key);
 
-		if (!known)
-			luaL_error(L, "set: unknown channel \"%s\" in consent%s%s", key,
-				near ? "; did you mean " : "", near ? near : "");
-		lua_pop(L, 1);
+		if (!(near && !strcmp(near, key)) && (!wrong || strcmp(key, wrong) < 0))
+			wrong = key; /* the first by name: the table's order is not the same everywhere */
+	}
+	if (wrong) {
+		const char *near = suggest_word(wrong, channels);
+
+		luaL_error(L, "set: unknown channel \"%s\" in consent%s%s", wrong,
+			near ? "; did you mean " : "", near ? near : "");
 	}
 }
 

@@ -409,6 +409,19 @@ static void emitted_events_wake_chains(void **state)
 	world_close(&w);
 }
 
+/* The order of a Lua table differs from one process to the next; the words of an error do not. */
+static void the_first_wrong_field_is_told(void **state)
+{
+	(void)state;
+	open_one(
+		"rule 't' { on = 'x', run = function() task { tille = 'T', rerults = {}, zeal = 1, zzz = 2 } end }\n"
+		"rule 'c' { on = 'x', run = function() set { consent = { smss = true, emaill = true } } end }");
+	world_event(&w, "x", "{}");
+	has("unknown field \"rerults\"");
+	has("unknown channel \"emaill\"");
+	world_close(&w);
+}
+
 static void imports_make_cards_only(void **state)
 {
 	(void)state;
@@ -1185,6 +1198,7 @@ int main(void)
 		cmocka_unit_test(orders_and_products),
 		cmocka_unit_test(happened_since_the_start),
 		cmocka_unit_test(split_is_stable),
+		cmocka_unit_test(the_first_wrong_field_is_told),
 		cmocka_unit_test(failures_stay_alone),
 		cmocka_unit_test(a_failed_stretch_can_be_retried),
 		cmocka_unit_test(histories_that_disagree_are_stuck),
