@@ -248,11 +248,19 @@ double flow_catch_up(const struct flow *f);
 /* No more than a second's worth is saved up. */
 void flow_cap_catch_up(struct flow *f);
 
+/* flow_claim.c: the keys that a batch gives to its cards */
+/* Judged: fills the identities of the visits. */
+void lane_gather_keys(struct flow_lane *l);
+/* Committed: they are his now. */
+void lane_learn_claims(struct flow *f, const struct visit *v);
+
+/* flow_set.c: which rules are judged by; an idle lane reads what is current */
+void lane_read_set(struct flow *f, struct flow_lane *l);
+void lane_read_switches(struct flow *f, struct flow_lane *l);
+
 /* flow_lane.c: what a lane does with a batch */
 /* The sitting, if any, is over; the lane is free; the next turn gives it work. */
 void lane_rest(struct flow_lane *l);
-void lane_read_set(struct flow *f, struct flow_lane *l);
-void lane_read_switches(struct flow *f, struct flow_lane *l);
 void lane_enter(struct flow_lane *l, enum lane_step to);
 const char *lane_step_name(enum lane_step s);
 

@@ -20,9 +20,8 @@
 #include <string.h>
 
 enum {
-	LANE_BUSY_PAUSE_US = 2000,  /* before a card that somebody else holds is tried again */
-	LANE_RETRY_US = 100000,     /* after a refusal or loss, for due work and rule sets */
-	LANE_SET_RETRY_US = 5000000 /* a rule set that this engine could not load */
+	LANE_BUSY_PAUSE_US = 2000, /* before a card that somebody else holds is tried again */
+	LANE_RETRY_US = 100000     /* after a refusal or loss */
 };
 
 /* Places to die at: "flow.saved" with events, "due.saved" with timers, "inbox.saved" with what couriers and people
@@ -50,8 +49,6 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 static void lane_on_fetched(void *arg, enum store_end end, const struct err *err);
 static void lane_on_saved(void *arg, enum store_end end, const struct err *err);
 static void lane_on_abandoned(void *arg, enum store_end end, const struct err *err);
-static void lane_on_set(void *arg, enum store_end end, const struct err *err);
-static void lane_on_switches(void *arg, enum store_end end, const struct err *err);
 
 const char *lane_step_name(enum lane_step s)
 {
@@ -90,39 +87,18 @@ void lane_enter(struct flow_lane *l, enum lane_step to)
 		LANE_FAILPOINT(l, "saving");
 		break;
 	case LANE_ABANDON: ops->abandon(f->store, l->number, lane_on_abandoned, l); break;
-	case LANE_SET:
-		arena_reset(&l->set_arena);
-		l->set = (struct rule_set){ 0 };
-		ops->set_read(f->store, l->number, &l->set, &l->set_arena, lane_on_set, l);
-		break;
-	case LANE_SWITCHES:
-		arena_reset(&l->set_arena);
-		l->switches = (struct switches){ 0 };
-		ops->switches_read(
-			f->store, l->number, &l->switches, &l->set_arena, lane_on_switches, l);
-		break;
 	case LANE_ASK: /* flow_who.c sends */
 	case LANE_MAKE:
 	case LANE_JOIN: /* flow_join.c sends */
 	case LANE_JOIN_SAVE:
 	case LANE_JOIN_STOP:
-	case LANE_FETCH:  /* lane_judge sends */
+	case LANE_FETCH: /* lane_judge sends */
+	case LANE_SET:   /* flow_set.c sends */
+	case LANE_SWITCHES:
 	case LANE_STRIKE: /* flow_due.c sends */
 	case LANE_ASIDE:
 	case LANE_IDLE: break;
 	}
-}
-
-void lane_read_set(struct flow *f, struct flow_lane *l)
-{
-	(void)f;
-	lane_enter(l, LANE_SET);
-}
-
-void lane_read_switches(struct flow *f, struct flow_lane *l)
-{
-	(void)f;
-	lane_enter(l, LANE_SWITCHES);
 }
 
 /* ---- putting back ---- */
@@ -458,60 +434,6 @@ static void lane_set_conflicts_aside(struct batch *b)
 		}
 }
 
-/* What the events of a visit claim is given to its card. */
-static void lane_claim(struct batch *b, struct visit *v)
-{
-	for (size_t i = 0; i < v->n_events; i++) {
-		const struct shop_event *e = v->events[i];
-
-		if (e->claims == 0 || e->status != EVENT_ACCEPTED)
-			continue;
-		for (unsigned k = 0; k < e->n_identity; k++)
-			if (e->claims & 1u << k)
-				BATCH_PUSH(&b->arena, v->identities, v->n_identities,
-					v->cap_identities) = e->identity[k];
-	}
-}
-
-/* Of the keys that the engine would give to the card: those that lead to it already, or to somebody else (his event
- * was asked for: two people, who are not joined by themselves), are not claimed; nor is what another card of this
- * batch claims. */
-static void lane_sift_identities(struct flow *f, struct visit *v)
-{
-	size_t kept = 0;
-
-	for (size_t k = 0; k < v->n_identities; k++) {
-		struct who_card card = who_find(f->who, v->card->base, &v->identities[k]);
-
-		if (card.customer != 0 && (card.customer != v->customer || !card.promised))
-			continue;
-		card = (struct who_card){ .customer = v->customer,
-			.version = v->card->identity_version,
-			.promised = true };
-		who_learn(f->who, v->card->base, &v->identities[k], &card);
-		v->identities[kept++] = v->identities[k];
-	}
-	v->n_identities = kept;
-}
-
-static void lane_gather_keys(struct flow_lane *l)
-{
-	for (size_t i = 0; i < l->batch.n_visits; i++) {
-		lane_sift_identities(l->flow, l->batch.visits[i]);
-		lane_claim(&l->batch, l->batch.visits[i]);
-	}
-}
-
-/* Claimed keys are his now. */
-static void lane_learn_claims(struct flow *f, const struct visit *v)
-{
-	const struct who_card card = { .customer = v->customer,
-		.version = v->card->identity_version };
-
-	for (size_t i = 0; i < v->n_identities; i++)
-		who_learn(f->who, v->card->base, &v->identities[i], &card);
-}
-
 /* Runs the engine until it is done or needs answers. */
 static void lane_judge(struct flow_lane *l)
 {
@@ -730,72 +652,4 @@ static void lane_on_saved(void *arg, enum store_end end, const struct err *err)
 	if (channels != 0 && f->host.poke != NULL)
 		f->host.poke(f->host.arg, channels);
 	lane_rest(l);
-}
-
-/* ---- rule sets and switches ---- */
-
-static void lane_take_set(struct flow_lane *l)
-{
-	struct flow *f = l->flow;
-	struct err err = { 0 };
-	struct judge *j;
-
-	if (l->set.id == 0) {
-		snprintf(f->why_not_ready, sizeof f->why_not_ready, "no rule set is active");
-		f->set_not_before_us = flow_boot_us(f) + f->limits.poll_us;
-		return;
-	}
-	if ((j = judge_new(&f->env, &l->set, &err)) == NULL) {
-		log_error(
-			&l->lc, "could not load rule set %lld: %s", (long long)l->set.id, err.text);
-		snprintf(f->why_not_ready, sizeof f->why_not_ready,
-			"rule set %lld could not be loaded", (long long)l->set.id);
-		f->set_failed = true;
-		f->set_not_before_us = flow_boot_us(f) + LANE_SET_RETRY_US;
-		return;
-	}
-	if (f->judge != NULL)
-		judge_free(f->judge);
-	f->judge = j;
-	f->want_set = f->set_failed = false;
-	f->want_switches = true;
-	log_notice(
-		&l->lc, "rule set %lld is active, %zu files", (long long)l->set.id, l->set.n_texts);
-}
-
-static void lane_on_set(void *arg, enum store_end end, const struct err *err)
-{
-	struct flow_lane *l = arg;
-	struct flow *f = l->flow;
-
-	FAILPOINT("flow.set_read");
-	if (end == STORE_OK) {
-		lane_take_set(l);
-	} else {
-		f->set_not_before_us = flow_boot_us(f) + LANE_RETRY_US;
-		if (end == STORE_REFUSED)
-			log_damped(LOG_LVL_ERROR, &l->lc, "could not read the rule set: %s",
-				err->text);
-	}
-	lane_enter(l, LANE_IDLE);
-	f->host.turn(f->host.arg);
-}
-
-static void lane_on_switches(void *arg, enum store_end end, const struct err *err)
-{
-	struct flow_lane *l = arg;
-	struct flow *f = l->flow;
-
-	if (end == STORE_OK) {
-		judge_switch(f->judge, &l->switches);
-		f->switches_version = l->switches.version;
-		f->want_switches = false;
-	} else {
-		f->set_not_before_us = flow_boot_us(f) + LANE_RETRY_US;
-		if (end == STORE_REFUSED)
-			log_damped(LOG_LVL_ERROR, &l->lc, "could not read the switches: %s",
-				err->text);
-	}
-	lane_enter(l, LANE_IDLE);
-	f->host.turn(f->host.arg);
 }
