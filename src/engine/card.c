@@ -64,17 +64,6 @@ struct span card_json_with(struct arena *a, struct span object, struct span key,
 	return card_take_text(a, &canonical);
 }
 
-void card_attach(struct card_work *w, enum identity_kind kind, struct span value)
-{
-	struct visit *v = w->v;
-
-	for (size_t i = 0; i < v->n_identities; i++)
-		if (v->identities[i].kind == kind && span_eq(v->identities[i].value, value))
-			return;
-	BATCH_PUSH(&w->b->arena, v->identities, v->n_identities, v->cap_identities) =
-		(struct identity){ kind, value };
-}
-
 void card_push_follow(struct card_work *w, struct shop_event *e)
 {
 	BATCH_PUSH(&w->b->arena, w->follow->events, w->follow->n, w->follow->cap) = e;

@@ -86,7 +86,6 @@ static void set_contact(
 		forget_bounces(w, SPAN("call"));
 	}
 	card_set_text(w->v, field, value);
-	card_attach(w, kind, value);
 }
 
 /* Any event: what its `customer` says and the card does not know. */
@@ -104,35 +103,6 @@ static void fill_contacts(struct card_work *w, struct span customer)
 	field_pick(customer, want, sizeof want / sizeof *want);
 	for (size_t i = 0; i < sizeof want / sizeof *want; i++)
 		fill_text(w->v, into[i], short_text(want[i].value, &w->b->arena));
-}
-
-/* Keys that came together with the one that was known: from now on they name him too.  Those
- * that stand on the card are his already; order and parcel numbers are claimed by the intake. */
-static void attach_keys(struct card_work *w)
-{
-	const struct customer *c = w->v->card;
-
-	for (unsigned i = 0; w->e->n_identity > 1 && i < w->e->n_identity; i++) {
-		const struct identity *id = &w->e->identity[i];
-
-		switch (id->kind) {
-		case IDENTITY_EMAIL:
-			if (span_eq(id->value, c->text[CARD_EMAIL]))
-				continue;
-			break;
-		case IDENTITY_PHONE:
-			if (span_eq(id->value, c->text[CARD_PHONE]))
-				continue;
-			break;
-		case IDENTITY_ID:
-		case IDENTITY_ANONYMOUS: break;
-		case IDENTITY_ORDER:
-		case IDENTITY_PARCEL:
-		case IDENTITY_HIDDEN:
-		case IDENTITY_CUSTOMER: continue;
-		}
-		card_attach(w, id->kind, id->value);
-	}
 }
 
 /* "First Last" where no whole name is known. */
@@ -435,9 +405,6 @@ void card_apply_customer(struct card_work *w)
 	if (span_is(type, "customer.created") || span_is(type, "customer.updated"))
 		set_traits(w);
 	fill_contacts(w, said_of_customer(w->e));
-	attach_keys(w);
-	if (w->e->previous.value.n) /* nobody was known by it, or his card was taken over */
-		card_attach(w, w->e->previous.kind, w->e->previous.value);
 	compose_name(w);
 	set_seen(w);
 	if (span_is(type, "page.viewed") && !w->v->card->text[CARD_FIRST_SOURCE].n)

@@ -40,8 +40,6 @@ void card_set_text(struct visit *v, enum card_text field, struct span text);
 struct span card_json_with(struct arena *a, struct span object, struct span key, struct span value);
 /* The object with the members of patch merged in (RFC 7396), canonical; either may be empty. */
 struct span card_json_merged(struct arena *a, struct span object, struct span patch);
-/* To be attached to the card, if nobody has it. */
-void card_attach(struct card_work *w, enum identity_kind kind, struct span value);
 /* The buffer's text, moved into the arena; the buffer is freed. */
 struct span card_take_text(struct arena *a, struct buf *buf);
 /* Appends to what the judge hears next. */

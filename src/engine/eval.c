@@ -29,7 +29,7 @@ enum { EVAL_QUESTIONS = 100 };
 
 /* Where everything stood before. */
 struct eval_mark {
-	size_t n_tasks, n_messages, n_notes, n_consents, n_suppressions, n_identities, n_follow;
+	size_t n_tasks, n_messages, n_notes, n_consents, n_suppressions, n_follow;
 	unsigned effects, emits, follow_effects;
 	int64_t id_next;
 	struct customer card;
@@ -44,7 +44,6 @@ static void eval_mark_set(struct eval_mark *m, const struct eval *e)
 	m->n_notes = v->n_notes;
 	m->n_consents = v->n_consents;
 	m->n_suppressions = v->n_suppressions;
-	m->n_identities = v->n_identities;
 	m->n_follow = e->frame->follow.n;
 	m->effects = e->frame->effects;
 	m->follow_effects = e->desk->effects;
@@ -63,7 +62,6 @@ static void eval_mark_return(const struct eval_mark *m, struct eval *e)
 	v->n_notes = m->n_notes;
 	v->n_consents = m->n_consents;
 	v->n_suppressions = m->n_suppressions;
-	v->n_identities = m->n_identities;
 	e->frame->follow.n = m->n_follow;
 	e->frame->effects = m->effects;
 	e->desk->effects = m->follow_effects;

@@ -258,6 +258,8 @@ void flow_settle(struct flow *f, struct shop_event *e)
 
 	flow_place(f, e, FLOW_NOWHERE);
 	flow_count(f, e);
+	if (e->status != EVENT_ACCEPTED)
+		flow_unpromise(f, e);
 	if (e->status != EVENT_NEW) /* what is dropped as late was not served */
 		flow_pace(f);
 	f->queued--;

@@ -198,6 +198,12 @@ void flow_settle(struct flow *f, struct shop_event *e);
 struct span flow_base_of(const struct shop_event *e);
 
 /* flow_who.c: finding customers */
+/* The keys of an event: its identities, and the one whose card customer.merged takes over. */
+unsigned flow_n_keys(const struct shop_event *e);
+const struct identity *flow_key(const struct shop_event *e, unsigned i);
+/* The keys that the event claims (its `claims`, bit i for key i) are promised to the card from now on, or no more. */
+void flow_promise(struct flow *f, const struct shop_event *e, const struct who_card *card);
+void flow_unpromise(struct flow *f, const struct shop_event *e);
 /* Its customer from the cache into his queue, or into `unknown`. */
 void flow_identify(struct flow *f, struct shop_event *e);
 /* Into `unknown`, whatever the cache says. */

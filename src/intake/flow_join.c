@@ -286,6 +286,7 @@ static void join_move_queue(struct flow *f, const struct flow_pair *p)
 	while ((e = TAILQ_FIRST(&c->events)) != NULL) {
 		for (unsigned i = 0; i < e->n_identity; i++)
 			who_forget(f->who, flow_base_of(e), &e->identity[i]);
+		flow_promise(f, e, &p->living);
 		flow_enqueue(f, e, p->living.customer, p->living.version, false);
 	}
 }

@@ -11,10 +11,12 @@
  * claimed by the batch of their event, under the customer's lock: when somebody else has one by then, the save
  * fails and the event is asked for again.
  *
+ * Until that commit the cache calls the key promised: who names it for the same customer claims it again, who names
+ * it for another one asks, and is held until it is known whose it is: the cards may have to be joined.
+ *
  * A new order or parcel of a customer whom the cache knows is not asked for: nearly always nobody has it.  The event
- * goes straight into his queue with a claim of the same kind.  Until the commit the cache calls the key
- * promised: who names it for the same customer claims it again, who names it for another one asks.  (A transaction
- * of its own for each such key cost a third of the engine's time for orders.)
+ * goes straight into his queue with a claim of the same kind.  (A transaction of its own for each such key cost a
+ * third of the engine's time for orders.)
  */
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -26,21 +28,26 @@
 
 enum { FLOW_ASK_MOST = 2000, FLOW_ASK_RETRY_US = 100000, FLOW_HOLD_US = 5000 };
 
-/* Calls fn with the key of each identity of the event; stops when it says so. */
+unsigned flow_n_keys(const struct shop_event *e)
+{
+	return e->n_identity + (e->previous.value.n != 0);
+}
+
+const struct identity *flow_key(const struct shop_event *e, unsigned i)
+{
+	return i < e->n_identity ? &e->identity[i] : &e->previous;
+}
+
+/* Calls fn with each key of the event; stops when it says so. */
 static bool flow_each_key(
 	const struct shop_event *e, bool (*fn)(struct map *, struct span), struct map *m)
 {
 	struct buf key = { 0 };
 	bool stop = false;
 
-	for (unsigned i = 0; i < e->n_identity && !stop; i++) {
+	for (unsigned i = 0; i < flow_n_keys(e) && !stop; i++) {
 		buf_clear(&key);
-		who_key(&key, flow_base_of(e), &e->identity[i]);
-		stop = fn(m, buf_as_span(&key));
-	}
-	if (!stop && e->previous.value.n) {
-		buf_clear(&key);
-		who_key(&key, flow_base_of(e), &e->previous);
+		who_key(&key, flow_base_of(e), flow_key(e, i));
 		stop = fn(m, buf_as_span(&key));
 	}
 	buf_free(&key);
@@ -82,39 +89,44 @@ static bool flow_may_claim(enum identity_kind kind)
 	return kind == IDENTITY_ORDER || kind == IDENTITY_PARCEL;
 }
 
-/* The keys that it claims are promised from now on. */
-static void flow_promise(struct flow *f, const struct shop_event *e, const struct who_card *card)
+void flow_promise(struct flow *f, const struct shop_event *e, const struct who_card *card)
 {
 	struct who_card promised = *card;
 
 	promised.promised = true;
-	for (unsigned i = 0; i < e->n_identity; i++)
+	for (unsigned i = 0; e->claims >> i != 0; i++)
 		if (e->claims & 1u << i)
-			who_learn(f->who, flow_base_of(e), &e->identity[i], &promised);
+			who_learn(f->who, flow_base_of(e), flow_key(e, i), &promised);
 }
 
-/* May the event go straight to the card that its first identity leads to?  Not while another identity leads to
- * nobody (unless it may be claimed), or to a card that is to be joined with it. */
+void flow_unpromise(struct flow *f, const struct shop_event *e)
+{
+	for (unsigned i = 0; e->claims >> i != 0; i++)
+		if (e->claims & 1u << i)
+			who_forget(f->who, flow_base_of(e), flow_key(e, i));
+}
+
+/* May the event go straight to the card that its first key leads to?  Not while another key leads to nobody (unless
+ * it may be claimed), or to a card that is to be joined with it. */
 static struct who_card flow_recall(struct flow *f, struct shop_event *e)
 {
 	static const struct who_card nobody = { .version = -1 };
 	struct who_card card = who_find(f->who, flow_base_of(e), &e->identity[0]), other;
 
 	e->claims = card.promised;
-	for (unsigned i = 1; card.customer != 0 && i < e->n_identity; i++) {
-		enum identity_kind kind = e->identity[i].kind;
+	for (unsigned i = 1; card.customer != 0 && i < flow_n_keys(e); i++) {
+		const struct identity *id = flow_key(e, i);
 
-		other = who_find(f->who, flow_base_of(e), &e->identity[i]);
+		other = who_find(f->who, flow_base_of(e), id);
 		if (other.customer == card.customer)
 			e->claims |= (unsigned)other.promised << i;
-		else if (other.customer == 0 && !card.weak && flow_may_claim(kind))
+		else if (id == &e->previous)
+			return nobody;
+		else if (other.customer == 0 && !card.weak && flow_may_claim(id->kind))
 			e->claims |= 1u << i;
 		else if (other.customer == 0 || other.weak || card.weak || other.promised)
 			return nobody;
 	}
-	if (e->previous.value.n &&
-		who_find(f->who, flow_base_of(e), &e->previous).customer != card.customer)
-		return nobody;
 	if (e->claims != 0)
 		flow_promise(f, e, &card);
 	return card;
@@ -196,11 +208,12 @@ struct store_identity *flow_ask_find(
 	return bsearch(&key, l->ask, l->n_ask, sizeof *l->ask, flow_ask_cmp);
 }
 
-/* ---- held events: a card that is to be joined was not to be had ---- */
+/* ---- held events: a card that is to be joined was not to be had, or whose a key will be is not known yet ---- */
 
 /* The asked event, and all that share an identity with it, wait. */
 static void flow_hold(struct flow *f, struct shop_event *e)
 {
+	f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
 	flow_place(f, e, FLOW_HELD);
 	flow_each_key(e, flow_key_add, &f->held_keys);
 }
@@ -425,14 +438,50 @@ static void flow_learn_all(struct flow_lane *l)
 	}
 }
 
+/* Which of its keys nobody has: they become his to whom the event goes.  False: an event on its way has promised
+ * one of them to somebody else, or it has become his since it was asked for; then it must be asked for again, for
+ * the two cards may be one person's. */
+static bool flow_claim_open(
+	const struct flow_lane *l, const struct shop_event *e, int64_t customer, unsigned *ret)
+{
+	struct who *who = l->flow->who;
+
+	*ret = 0;
+	for (unsigned i = 0; i < flow_n_keys(e); i++) {
+		const struct identity *id = flow_key(e, i);
+		const struct store_identity *a = flow_ask_find(l, e, id);
+		struct who_card known;
+
+		if (a == NULL || a->customer != 0 || id->kind == IDENTITY_CUSTOMER)
+			continue;
+		known = who_find(who, flow_base_of(e), id);
+		if (known.customer != 0 && known.customer != customer) {
+			if (!known.promised) /* or whoever had it has lost it */
+				who_forget(who, flow_base_of(e), id);
+			return false;
+		}
+		*ret |= 1u << i;
+	}
+	return true;
+}
+
 static void flow_found(struct flow_lane *l, struct shop_event *e)
 {
 	const struct store_identity *a = flow_ask_first(l, e);
 	struct flow *f = l->flow;
+	unsigned claims = 0;
 
+	if (a != NULL && !flow_claim_open(l, e, a->customer, &claims)) {
+		flow_hold(f, e);
+		return;
+	}
 	flow_unask(f, e);
-	e->claims = 0; /* all its weak keys are his by now */
+	e->claims = claims;
 	if (a != NULL) {
+		flow_promise(f, e,
+			&(struct who_card){ .customer = a->customer,
+				.version = a->identity_version,
+				.weak = a->weak });
 		flow_enqueue(f, e, a->customer, a->identity_version, false);
 		return;
 	}
@@ -457,12 +506,10 @@ void flow_ask_done(struct flow_lane *l)
 		}
 		flow_place(f, e, FLOW_NOWHERE);
 		if (flow_is_held(f, e) || flow_comes_too_soon(l, e) ||
-			flow_pair_of(l, e, true, &pair)) {
-			f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
+			flow_pair_of(l, e, true, &pair))
 			flow_hold(f, e);
-		} else {
+		else
 			flow_found(l, e);
-		}
 	}
 	flow_ask_end(l);
 }

@@ -79,8 +79,9 @@ struct shop_event {
 	TAILQ_ENTRY(shop_event) link;
 	struct flow_customer *queue; /* the customer queue it stands in, or NULL */
 	uint64_t arrival;            /* the order in which the doors submitted them */
-	unsigned claims; /* bit per identity: its batch gives that key to its customer */
-	int place;       /* enum flow_place */
+	unsigned
+		claims; /* bit per identity, one more for `previous`: its batch gives that key to its customer */
+	int place;   /* enum flow_place */
 	bool unsure; /* it was in a save whose outcome nobody knows: a duplicate may be itself */
 };
 TAILQ_HEAD(shop_event_list, shop_event);

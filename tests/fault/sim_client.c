@@ -57,19 +57,21 @@ static size_t client_pick_kind(struct sim *s)
 	return i;
 }
 
-/* By what the event names its customer.  Who comes with a browser only is somebody else, until an event names both. */
+/* By what the event names its customer, who has two browsers.  Who comes with a browser only is somebody else, until an
+ * event names both. */
 static const char *client_keys(struct sim *s, struct sim_event *e)
 {
 	int lot = s->have_browsers ? (int)sim_rnd(s, 100) : 0;
 
 	e->has_id = lot < 75;
-	e->has_browser = lot >= 60;
-	if (!e->has_browser)
+	e->browser = lot >= 60 ? 1 + lot % 2 : 0;
+	if (e->browser == 0)
 		return arena_printf(&s->arena, "\"id\":\"c%d\"", e->customer);
 	if (!e->has_id)
-		return arena_printf(&s->arena, "\"anonymous_id\":\"a%d\"", e->customer);
-	return arena_printf(
-		&s->arena, "\"id\":\"c%d\",\"anonymous_id\":\"a%d\"", e->customer, e->customer);
+		return arena_printf(
+			&s->arena, "\"anonymous_id\":\"a%d/%d\"", e->customer, e->browser);
+	return arena_printf(&s->arena, "\"id\":\"c%d\",\"anonymous_id\":\"a%d/%d\"", e->customer,
+		e->customer, e->browser);
 }
 
 /* An order of a customer: its number names him, so that nobody else has it. */

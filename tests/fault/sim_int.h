@@ -96,11 +96,12 @@ struct sim_event {
 	enum sim_kind kind;
 	int number; /* place in sim.events */
 	int customer;
-	bool has_id, has_browser; /* the keys that it names its customer by */
-	int order;                /* it names an order, too; -1: none */
-	int64_t time_us;          /* when it happened, it says */
-	int64_t from_us;          /* it is there to be posted from then on */
-	int place;                /* among its client's events */
+	bool has_id;     /* the keys that it names its customer by */
+	int browser;     /* 1 or 2; 0: none */
+	int order;       /* it names an order, too; -1: none */
+	int64_t time_us; /* when it happened, it says */
+	int64_t from_us; /* it is there to be posted from then on */
+	int place;       /* among its client's events */
 	bool in_flight, is_acked;
 	enum event_status acked;
 	int twin; /* another event with this id, or -1 */

@@ -11,7 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JUDGE_SKEW_US = 2 * SIM_SECOND };
+enum {
+	JUDGE_SKEW_US = 2 * SIM_SECOND,
+	JUDGE_WHO = 3, /* keys of one person by which events name him: id, two browsers */
+	JUDGE_KEYS = JUDGE_WHO + 60 /* and his orders */
+};
+
+/* The strongest key of the event. */
+static int judge_who(const struct sim_event *e)
+{
+	return e->has_id ? 0 : e->browser;
+}
 
 static void judge_text(struct sim *s, struct span json, const char *path, char *ret, size_t size)
 {
@@ -76,7 +86,7 @@ static void judge_order(struct sim *s, const struct sim_post *p, const struct si
 	struct {
 		unsigned connection;
 		int customer, is_session;
-	} key = { p->connection, e->customer * 2 + e->has_id, 0 };
+	} key = { p->connection, e->customer * JUDGE_WHO + judge_who(e), 0 };
 	struct span bytes = { (const char *)&key, sizeof key };
 	uintptr_t place, last;
 	size_t i = 0;
@@ -387,8 +397,6 @@ static void judge_customer(struct sim *s, struct model_card *c)
 
 /* ---- persons and cards ---- */
 
-enum { JUDGE_KEYS = 2 + 60 }; /* of one person: id, browser, orders */
-
 /* Which keys of a person belong together, by what events say. */
 static int judge_root(const int *of, int key)
 {
@@ -404,10 +412,10 @@ static void judge_link(int *of, int a, int b)
 
 static void judge_link_event(int *of, const struct sim_event *e)
 {
-	if (e->has_id && e->has_browser)
-		judge_link(of, 0, 1);
+	if (e->has_id && e->browser)
+		judge_link(of, 0, e->browser);
 	if (e->order >= 0)
-		judge_link(of, e->has_id ? 0 : 1, 2 + e->order / SIM_CUSTOMERS_MOST);
+		judge_link(of, judge_who(e), JUDGE_WHO + e->order / SIM_CUSTOMERS_MOST);
 }
 
 /* Two rows stand on one card when events say that they are of one person, and on two when nothing says so. */
@@ -415,7 +423,7 @@ static void judge_pair(struct sim *s, const struct shop_event *x, const struct s
 	const int *must, const int *may)
 {
 	const struct sim_event *a = judge_event(s, x), *b = judge_event(s, y);
-	int i = a->has_id ? 0 : 1, k = b->has_id ? 0 : 1;
+	int i = judge_who(a), k = judge_who(b);
 	bool same = x->customer == y->customer;
 
 	if (!same && a->customer == b->customer && judge_root(must, i) == judge_root(must, k))
@@ -446,7 +454,7 @@ static void judge_links(struct sim *s, int customer, int *must, int *may)
 static void judge_person(struct sim *s, int customer)
 {
 	const struct mem_tables *t = mem_tables(s->mem);
-	const struct shop_event *first[2] = { NULL, NULL };
+	const struct shop_event *first[JUDGE_WHO] = { NULL };
 	int must[JUDGE_KEYS], may[JUDGE_KEYS];
 
 	judge_links(s, customer, must, may);
@@ -457,9 +465,9 @@ static void judge_person(struct sim *s, int customer)
 
 		if (e == NULL)
 			continue;
-		if (e->customer == customer && first[e->has_id] == NULL)
-			first[e->has_id] = row;
-		for (int k = 0; k < 2; k++)
+		if (e->customer == customer && first[judge_who(e)] == NULL)
+			first[judge_who(e)] = row;
+		for (int k = 0; k < JUDGE_WHO; k++)
 			if (first[k] != NULL)
 				judge_pair(s, row, first[k], must, may);
 	}

@@ -115,7 +115,6 @@ static void traits(void **state)
 	is_text(c->text[CARD_BIRTHDAY], "1990-02-03");
 	is_text(c->json[CARD_ATTRIBUTES],
 		"{\"address\":{\"city\":\"Ulm\"},\"shoes\":{\"b\":1},\"size\":42}");
-	assert_int_equal(k->v->n_identities, 1);
 	assert_int_equal(c->changed, CARD_CHANGED_PROFILE);
 
 	c->changed = 0;
@@ -148,30 +147,6 @@ static void contacts_are_filled(void **state)
 	is_text(c->text[CARD_EMAIL], "j@c.de");
 	happen_at(k, NOW, "call.missed", "{\"from\":\"+4930123456\"}", "p:+4930123456");
 	is_text(c->text[CARD_PHONE], "+4930123456");
-	assert_int_equal(k->v->n_identities, 3);
-}
-
-/* Keys that came with the known one are attached; those on the card are already. */
-static void keys_are_attached(void **state)
-{
-	struct bench *k = *state;
-	struct shop_event e = { .shop = &shop,
-		.id = SPAN("x"),
-		.type = SPAN("page.viewed"),
-		.data = SPAN("{}"),
-		.time_us = NOW,
-		.identity = { { IDENTITY_ID, SPAN("5") }, { IDENTITY_EMAIL, SPAN("a@b.de") },
-			{ IDENTITY_ANONYMOUS, SPAN("q") }, { IDENTITY_ORDER, SPAN("main/1") } },
-		.n_identity = 4 };
-
-	k->v->card->text[CARD_EMAIL] = SPAN("a@b.de");
-	card_apply(&k->b, k->v, &e, &k->follow);
-	assert_int_equal(k->v->n_identities, 2);
-	assert_int_equal(k->v->identities[0].kind, IDENTITY_ID);
-	assert_int_equal(k->v->identities[1].kind, IDENTITY_ANONYMOUS);
-	e.n_identity = 1;
-	card_apply(&k->b, k->v, &e, &k->follow);
-	assert_int_equal(k->v->n_identities, 2);
 }
 
 /* A hidden card stays nobody. */
@@ -265,7 +240,6 @@ static void order_placed(void **state)
 	assert_true(c->orders_total == 12.5);
 	is_text(c->orders_last_id, "4711");
 	is_text(c->json[CARD_SPEND], "[[20000,12.5]]");
-	assert_int_equal(k->v->n_identities, 0); /* claimed by the intake */
 	assert_int_equal(k->v->n_statuses, 1);
 	assert_null(k->v->statuses[0]->previous.p);
 	assert_int_equal(k->follow.n, 2);
@@ -291,10 +265,9 @@ static void order_of_another(void **state)
 	e.type = SPAN("order.placed");
 	e.data = SPAN("{\"order_id\":\"9\",\"total\":10,\"products\":[{}]}");
 	e.order_elsewhere = true;
-	k->follow.n = k->v->n_identities = 0;
+	k->follow.n = 0;
 	assert_true(card_apply(&k->b, k->v, &e, &k->follow));
 	assert_int_equal(k->v->n_orders, 0);
-	assert_int_equal(k->v->n_identities, 0);
 	assert_int_equal(k->follow.n, 0);
 	assert_int_equal(c->orders_count, 0);
 	assert_int_equal(k->v->n_notes, 1);
@@ -381,7 +354,6 @@ static void statuses(void **state)
 	assert_int_equal(k->v->n_statuses, 2);
 	is_text(k->v->statuses[1]->previous, "new");
 	assert_int_equal(k->v->statuses[1]->seq, 2);
-	assert_int_equal(k->v->n_identities, 0);
 	happen_at(k, NOW + 2, "order.shipped", "{\"order_id\":\"1\"}", NULL);
 	assert_int_equal(k->follow.n, 1);
 	happen_at(k, NOW + 3, "order.updated", "{\"order_id\":\"1\",\"status\":\"lost\"}", NULL);
@@ -764,34 +736,15 @@ static void chains_of_joined_cards(void **state)
 	assert_int_equal(gone->n_withdraw, 2);
 }
 
-static void merged_attaches_the_previous_key(void **state)
-{
-	struct bench *k = *state;
-	struct shop_event e = { .shop = &shop,
-		.id = SPAN("m"),
-		.type = SPAN("customer.merged"),
-		.data = SPAN("{\"previous_id\":\"old\"}"),
-		.time_us = NOW,
-		.n_identity = 1,
-		.identity = { { IDENTITY_ID, SPAN("7") } },
-		.previous = { IDENTITY_ID, SPAN("old") } };
-
-	assert_true(card_apply(&k->b, k->v, &e, &k->follow));
-	assert_int_equal(k->v->n_identities, 1);
-	is_text(k->v->identities[0].value, "old");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(traits),
 		CASE(contacts_are_filled),
-		CASE(keys_are_attached),
 		CASE(joined_cards_know_what_both_knew),
 		CASE(joined_cards_add_up),
 		CASE(the_newer_cart_is_kept),
 		CASE(chains_of_joined_cards),
-		CASE(merged_attaches_the_previous_key),
 		CASE(hidden_has_no_contacts),
 		CASE(consent),
 		CASE(seen),

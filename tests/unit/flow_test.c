@@ -86,20 +86,6 @@ struct sitting *judge_start(struct judge *j, struct batch *b)
 	return s;
 }
 
-/* What the engine would attach to the card. */
-static void attach(struct batch *b, struct visit *v, const struct shop_event *e)
-{
-	for (unsigned i = 1; i < e->n_identity; i++)
-		BATCH_PUSH(&b->arena, v->identities, v->n_identities, v->cap_identities) =
-			e->identity[i];
-	if (e->n_identity > 1)
-		BATCH_PUSH(&b->arena, v->identities, v->n_identities, v->cap_identities) =
-			e->identity[0];
-	if (e->previous.value.n)
-		BATCH_PUSH(&b->arena, v->identities, v->n_identities, v->cap_identities) =
-			e->previous;
-}
-
 /* Is there an event in the batch that asks what takes too long? */
 static bool is_slow(const struct batch *b)
 {
@@ -169,7 +155,6 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 			e->status = EVENT_ACCEPTED;
 			e->verdicts = span_of(arena_strdup(&b->arena, "[]"));
 			e->seq = b->id_next++;
-			attach(b, b->visits[i], e);
 			if (span_starts(e->type, "chain."))
 				start_chain(b, b->visits[i], e->id,
 					span_is(e->type, "chain.later") ? CLOCK_SECOND_US : 0);
@@ -1198,6 +1183,46 @@ static void test_an_address_that_another_engine_met_is_joined(void **state)
 	assert_int_equal(mem_tables(store)->n_events, 2);
 }
 
+/* Two browsers give one new address in one batch: the card that gets it takes the other over. */
+static void test_an_address_that_two_browsers_give_is_one_card(void **state)
+{
+	int64_t x = post_one("1", IDENTITY_ANONYMOUS, "x"),
+		y = post_one("2", IDENTITY_ANONYMOUS, "y");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_also(post_as(&p, "3", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&p, "4", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "y");
+	post_send(&p);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	assert_true(x != y);
+	assert_true(card_of(x)->merged_into == y || card_of(y)->merged_into == x);
+	all_events_are_of(owner_of(IDENTITY_EMAIL, "a@b.c"));
+	assert_int_equal(mem_tables(store)->n_events, 4);
+}
+
+/* So it is when the first of the two came to nothing. */
+static void test_a_promise_that_is_broken_holds_nobody(void **state)
+{
+	int64_t x = post_one("1", IDENTITY_ANONYMOUS, "x"),
+		y = post_one("2", IDENTITY_ANONYMOUS, "y");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_also(post_as(&p, "bad", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&p, "4", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "y");
+	post_send(&p);
+	for (int i = 0; i < 50 && !p.done; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].status, EVENT_QUARANTINED);
+	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+	assert_int_equal(owner_of(IDENTITY_EMAIL, "a@b.c"), y);
+	assert_int_equal(card_of(x)->merged_into + card_of(y)->merged_into, 0);
+}
+
 /* The event is his who is named by the stronger key, the order's key stays the other's. */
 static void test_an_order_of_another_customer_stays_his(void **state)
 {
@@ -1243,11 +1268,11 @@ static void test_an_order_is_promised_once(void **state)
 	assert_int_equal(mem_tables(store)->n_events, 4);
 }
 
-/* What was promised by an event that came to nothing is claimed by the next. */
-static void test_a_promise_that_came_to_nothing_is_claimed_again(void **state)
+/* What was promised by an event that came to nothing is nobody's, until the next event of his names it. */
+static void test_a_promise_that_came_to_nothing_is_taken_back(void **state)
 {
 	int64_t anna = post_one("1", IDENTITY_ID, "anna");
-	struct post p = { .done = 0 };
+	struct post p = { .done = 0 }, q = { .done = 0 };
 
 	(void)state;
 	post_order(&p, "bad", "anna", "shop/9");
@@ -1255,8 +1280,13 @@ static void test_a_promise_that_came_to_nothing_is_claimed_again(void **state)
 	pump();
 	assert_int_equal(p.events[0].status, EVENT_QUARANTINED);
 	assert_int_equal(owner_of(IDENTITY_ORDER, "shop/9"), 0);
-	assert_int_equal(post_one("3", IDENTITY_ORDER, "shop/9"), anna);
+	assert_true(post_one("3", IDENTITY_ORDER, "shop/9") != anna);
+	post_order(&q, "4", "anna", "shop/9");
+	post_send(&q);
+	pump();
+	assert_int_equal(q.events[0].customer, anna);
 	assert_int_equal(owner_of(IDENTITY_ORDER, "shop/9"), anna);
+	all_events_are_of(anna);
 }
 
 static void test_two_known_people_stay_two(void **state)
@@ -1653,10 +1683,12 @@ int main(void)
 		FLOW_TEST(test_orders_and_browsers_find_their_customer),
 		FLOW_TEST(test_a_new_order_needs_no_question),
 		FLOW_TEST(test_an_order_that_came_without_its_customer_is_joined),
+		FLOW_TEST(test_an_address_that_two_browsers_give_is_one_card),
+		FLOW_TEST(test_a_promise_that_is_broken_holds_nobody),
 		FLOW_TEST(test_an_order_of_another_customer_stays_his),
 		FLOW_TEST(test_an_address_that_another_engine_met_is_joined),
 		FLOW_TEST(test_an_order_is_promised_once),
-		FLOW_TEST(test_a_promise_that_came_to_nothing_is_claimed_again),
+		FLOW_TEST(test_a_promise_that_came_to_nothing_is_taken_back),
 		FLOW_TEST(test_two_known_people_stay_two),
 		FLOW_TEST(test_customer_merged_joins_two_known_people),
 		FLOW_TEST(test_a_conflict_joins_nothing),
