@@ -658,7 +658,8 @@ void json_canon(struct span value, struct buf *out)
 	*c.to = '\0';
 	out->n = (size_t)(c.to - out->p);
 	arena_fini(&c.texts);
-	if (c.moved.cap > JSON_CANON_KEPT) {
+	if (c.moved.cap > JSON_CANON_KEPT || c.quoted.cap > JSON_CANON_KEPT ||
+		c.cap * sizeof *c.slots > JSON_CANON_KEPT) {
 		buf_free(&c.moved);
 		buf_free(&c.quoted);
 		free(c.slots);

@@ -8,7 +8,7 @@
  * The owner of a claim is (backend pid, backend start) of this connection: whether it lives is asked
  * of pg_stat_activity, so there is no lease that a frozen process could outlive.  After a claim whose
  * COMMIT got no answer nobody knows whether the row says `sending`; it is noted and given back on the
- * next connection, since nothing of it has left.
+ * next connection, since nothing of it has left (also when another courier has called it in doubt meanwhile).
  *
  * What is asked goes in groups of one round trip each; couriers that meet at the same customer begin elsewhere the
  * next times: else all of them queue for the oldest message.

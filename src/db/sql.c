@@ -139,30 +139,31 @@
 	"($4 = '' or exists (select from event e where e.customer = $1 and e.seq = t.seq "         \
 	"and e.store = $4)"
 
+/* Due work, oldest first, but not that of one customer (0: of nobody). */
 #define PICK_CHAIN(limit)                                                                          \
-	[SQL_PICK_CHAIN_##limit] = { "pick_chain_" #limit, "n",                                    \
+	[SQL_PICK_CHAIN_##limit] = { "pick_chain_" #limit, "ni",                                   \
 		"select c.id, h.id from chain h join customer c on c.id = h.customer "             \
 		"where " CHAIN_LIVE_DUE " and h.wake_at <= now() and h.level <= $1 "               \
-		"and c.merged_into = 0 "                                                           \
+		"and c.merged_into = 0 and c.id <> $2 "                                            \
 		"order by h.wake_at limit " #limit " for no key update of c skip locked",          \
 		SQL_LANE, false }
 #define PICK_TASK(limit)                                                                           \
-	[SQL_PICK_TASK_##limit] = { "pick_task_" #limit, "",                                       \
+	[SQL_PICK_TASK_##limit] = { "pick_task_" #limit, "i",                                      \
 		"select c.id, k.id from task k join customer c on c.id = k.customer "              \
 		"where " TASK_LIVE_DUE " and " NO_COPY                                             \
-		" and k.deadline <= now() and c.merged_into = 0 "                                  \
+		" and k.deadline <= now() and c.merged_into = 0 and c.id <> $1 "                   \
 		"order by k.deadline limit " #limit " for no key update of c skip locked",         \
 		SQL_LANE, false }
 /* A row may name a card that was joined meanwhile: whoever has that one now is meant.  The lateral lock keeps
  * the order: due rows first, one customer each, no further than the limit. */
-#define PICK_INBOX(limit)                                                                          \
-	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "",                                     \
-		"select c.id, p.id, p.merged <> 0 from (select i.id, i.due, i.customer, "          \
-		"(select t.merged_into from customer t where t.id = i.customer) as merged "        \
-		"from inbox i where i.due <= now() order by i.due offset 0) p "                    \
-		"cross join lateral (select x.id from customer x where x.id = "                    \
-		"case p.merged when 0 then p.customer else living_card(p.merged) end "             \
-		"and x.merged_into = 0 for no key update skip locked) c limit " #limit,            \
+#define PICK_INBOX(limit)                                                                              \
+	[SQL_PICK_INBOX_##limit] = { "pick_inbox_" #limit, "i",                                        \
+		"select c.id, p.id, p.merged <> 0 from (select i.id, i.due, i.customer, "              \
+		"(select t.merged_into from customer t where t.id = i.customer) as merged "            \
+		"from inbox i where i.due <= now() order by i.due offset 0) p "                        \
+		"cross join lateral (select x.id from customer x where x.id = "                        \
+		"case p.merged when 0 then p.customer else living_card(p.merged) end "                 \
+		"and x.merged_into = 0 and x.id <> $1 for no key update skip locked) c limit " #limit, \
 		SQL_LANE, false }
 
 #define ASIDE_LOCK(table)                                                                          \
@@ -732,13 +733,14 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_TOOL, false },
 	/* By whom it was claimed, not over which connection: also what was found in doubt meanwhile, or
 	 * is given back a second time because the first answer was lost.  Its chain may have ended because of the
-	 * doubt: what goes once more after all goes without it. */
+	 * doubt: what goes once more after all goes without it.  A claim that was lost was no doubt after all. */
 	[SQL_CLAIM_RECORD] = { "claim_record", "intssstbsj",
 		"with u as (update message set state = $4, code = $5, detail = $6, "
 		"keep = keep or state = 'in_doubt' and $4 = 'ready', "
 		"due = case when $4 = 'ready' then coalesce($7, due) else due end, "
 		"attempts = attempts - case when $8 then 0 else 1 end, "
-		"doubts = doubts + case when 'in_doubt' in ($4, $5) then 1 else 0 end, "
+		"doubts = doubts + case when 'in_doubt' in ($4, $5) then 1 "
+		"when $5 = 'claim_lost' and code = 'courier_gone' then -1 else 0 end, "
 		"sent_at = case when $4 in ('sent', 'in_doubt') then clock_timestamp() end "
 		"where id = $1 and owner_pid = $2 and owner_start = $3 and (state in ('sending', "
 		"'in_doubt') or state = 'ready' and doubts > 0) returning customer, store), "

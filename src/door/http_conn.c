@@ -473,22 +473,27 @@ static void conn_resume(struct http_conn *c)
 	c->http->spent_us += loop_now_us() - since_us;
 }
 
+/* It stands in the queue and has its turn. */
+static void conn_go_on(struct http_conn *c)
+{
+	TAILQ_REMOVE(&c->http->queue, c, queue_link);
+	c->is_queued = false;
+	if (c->is_unread) {
+		c->is_unread = false;
+		conn_read(c);
+	} else {
+		conn_resume(c);
+	}
+	conn_rest(c);
+}
+
 void http_conns_go_on(void *arg)
 {
 	struct http *h = arg;
 	struct http_conn *c;
 
-	while (!conns_are_spent(h) && (c = TAILQ_FIRST(&h->queue)) != NULL) {
-		TAILQ_REMOVE(&h->queue, c, queue_link);
-		c->is_queued = false;
-		if (c->is_unread) {
-			c->is_unread = false;
-			conn_read(c);
-		} else {
-			conn_resume(c);
-		}
-		conn_rest(c);
-	}
+	while (!conns_are_spent(h) && (c = TAILQ_FIRST(&h->queue)) != NULL)
+		conn_go_on(c);
 	loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
 }
 
@@ -605,13 +610,14 @@ void http_conns_flush(void *arg)
 
 /* ---- events ---- */
 
-/* The socket is ready. */
+/* The socket is ready.  Nobody goes before those that stand in the queue. */
 static void conn_on_ready(void *arg, int fd, unsigned what)
 {
 	struct http_conn *c = arg;
+	bool in_turn = !conns_are_spent(c->http) && TAILQ_EMPTY(&c->http->queue);
 
 	(void)fd;
-	if ((what & LOOP_READ) && !c->is_lingering && conns_are_spent(c->http)) {
+	if ((what & LOOP_READ) && !c->is_lingering && !in_turn) {
 		c->is_unread = true;
 		conn_queue(c);
 		conn_rest(c);
@@ -622,9 +628,17 @@ static void conn_on_ready(void *arg, int fd, unsigned what)
 		conn_flush(c);
 }
 
-/* The deadline of what it waited for has passed. */
+/* The deadline of what it waited for has passed.  What has come and stands in the queue is looked at first. */
 static void conn_expire_read(struct http_conn *c)
 {
+	int64_t due_us = c->read_due_us;
+
+	if (c->is_queued) {
+		conn_go_on(c);
+		if (c->is_dead || c->is_queued || c->wait == HTTP_WAIT_NONE ||
+			c->read_due_us != due_us)
+			return;
+	}
 	switch (c->wait) {
 	case HTTP_WAIT_HEAD:
 		c->http->stats.refused[HTTP_REFUSED_HEAD_LATE]++;

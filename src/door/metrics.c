@@ -198,7 +198,7 @@ static const struct metric_row metric_rows[METRICS] = {
 		"Sessions that the broker had forgotten: events may have been lost.", KIND_COUNTER,
 		0, PLAIN },
 	[METRIC_MQTT_PAUSED] = { "nudged_mqtt_paused",
-		"Sessions that are not read for now: the intake is full or not ready.", KIND_GAUGE,
+		"Sessions that are not being read: the intake is full or not ready.", KIND_GAUGE,
 		0, PLAIN },
 	[METRIC_HTTP_CONNECTIONS] = { "nudged_http_connections", "Open HTTP connections.",
 		KIND_GAUGE, 0, PLAIN },

@@ -78,6 +78,7 @@ struct flow *flow_open(struct store *store, const struct judge_env *env,
 		snprintf(l->lc.id, sizeof l->lc.id, "%d", i);
 		TAILQ_INIT(&l->asked);
 	}
+	f->solo_most = 1;
 	f->due_us = flow_boot_us(f);
 	f->catch_up_at_us = f->due_us;
 	f->count_engines_us = f->due_us;
@@ -364,7 +365,6 @@ static bool flow_others_rest(const struct flow *f, const struct flow_lane *l)
 /* Gives an idle lane the most urgent work; false: there is none. */
 static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 {
-	struct flow_customer *suspect;
 	bool due;
 
 	if (f->judge == NULL || f->want_set) {
@@ -387,10 +387,10 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 	}
 	if (f->solo != NULL)
 		return false;
-	if (f->n_suspects > 0 && (suspect = flow_next_suspect(f, boot_us)) != NULL) {
+	if (flow_has_suspect(f, boot_us)) {
 		if (!flow_others_rest(f, l))
 			return false;
-		lane_form_solo(f, l, suspect);
+		lane_form_solo(f, l, boot_us);
 		return true;
 	}
 	if (!f->asking && boot_us >= f->ask_not_before_us && flow_ask(f, l))

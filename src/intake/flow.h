@@ -69,7 +69,8 @@ struct flow *flow_open(struct store *store, const struct judge_env *env,
  * lent must stay until all that is in flight is settled. */
 void flow_reconfigure(struct flow *f, const struct judge_env *env);
 /* May one more ticket with so many events and bytes come?  false: answer 429 or do not read.  There is
- * room for what can be settled in a quarter of late_us at the pace of the last second, and never for more than the limits. */
+ * room for what can be settled in a quarter of late_us at the pace of the last second, but for 500 events in any case,
+ * and never for more than the limits. */
 bool flow_has_room(const struct flow *f, size_t events, size_t bytes);
 /* Is the database there and a rule set loaded?  false: answer 503. */
 bool flow_is_ready(const struct flow *f, const char **ret_why);

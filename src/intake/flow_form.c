@@ -176,23 +176,36 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	return true;
 }
 
-struct flow_customer *flow_next_suspect(struct flow *f, int64_t boot_us)
+static bool form_is_suspect(const struct flow_customer *c, int64_t boot_us)
 {
-	struct flow_customer *c;
-
-	TAILQ_FOREACH (c, &f->ready, link)
-		if (c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us)
-			return c;
-	return NULL;
+	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us;
 }
 
-void lane_form_solo(struct flow *f, struct flow_lane *l, struct flow_customer *c)
+bool flow_has_suspect(const struct flow *f, int64_t boot_us)
 {
+	const struct flow_customer *c;
+
+	if (f->n_suspects > 0)
+		TAILQ_FOREACH (c, &f->ready, link)
+			if (form_is_suspect(c, boot_us))
+				return true;
+	return false;
+}
+
+void lane_form_solo(struct flow *f, struct flow_lane *l, int64_t boot_us)
+{
+	struct flow_customer *c, *next;
 	struct form_keys keys;
+	size_t n = 0;
 
 	lane_reset(l, BATCH_EVENTS);
-	keys = form_keys_new(&l->batch.arena, 1);
-	lane_take_customer(f, l, c, 1, &keys);
+	keys = form_keys_new(&l->batch.arena, f->solo_most);
+	for (c = TAILQ_FIRST(&f->ready); c != NULL && n < f->solo_most; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (form_is_suspect(c, boot_us))
+			n += lane_take_customer(f, l, c, 1, &keys);
+	}
+	lane_sort_visits(l);
 	f->solo = l;
 	lane_enter(l, LANE_LOAD);
 }

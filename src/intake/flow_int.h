@@ -145,7 +145,8 @@ struct flow {
 	struct map customers;      /* id -> struct flow_customer */
 	struct flow_customer_list ready;
 	size_t n_suspects;      /* customers with so many losses */
-	struct flow_lane *solo; /* has one of them: nobody else begins anything */
+	struct flow_lane *solo; /* has some of them: nobody else begins anything */
+	size_t solo_most; /* how many: doubles with each batch that gets through, 1 after a loss */
 	int64_t pause_us; /* boot clock: when the first paused customer is tried again; 0: none */
 	TAILQ_HEAD(, event_ticket) tickets; /* not settled, oldest first */
 	size_t queued, queued_bytes;
@@ -233,10 +234,10 @@ struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c);
 void lane_sort_visits(struct flow_lane *l);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
-/* The next customer whose batches were lost and who may be tried now; NULL: none. */
-struct flow_customer *flow_next_suspect(struct flow *f, int64_t boot_us);
-/* One event of his, and nothing else. */
-void lane_form_solo(struct flow *f, struct flow_lane *l, struct flow_customer *c);
+/* Is there a customer whose batches were lost and who may be tried now? */
+bool flow_has_suspect(const struct flow *f, int64_t boot_us);
+/* One event of each, of as many as solo_most, and nothing else. */
+void lane_form_solo(struct flow *f, struct flow_lane *l, int64_t boot_us);
 
 /* flow_due.c: due work that is behind, or can not be done */
 /* After a failure: leaves one thing in the due batch that was loaded. */

@@ -280,9 +280,10 @@ static void lane_refused_events(struct flow_lane *l, const struct err *err)
 }
 
 /* The connection was lost over a load or a save.  Once, that is the database's own affair.  Twice in a row, and it may
- * be one of these events that the database dies of: each is tried alone, while no other lane does anything, so that
- * nobody is blamed for somebody else's.  Blamed is who was lost LANE_LOST_MOST times while others got through in
- * between: a database that does nothing for anybody is not any event's doing. */
+ * be one of these events that the database dies of: they are tried while no other lane does anything, first one, then
+ * twice as many each time until one batch is lost, then again from one: so thousands of innocents cost some dozen
+ * batches.  Blamed is who was lost LANE_LOST_MOST times, the last time alone, while others got through in between: a
+ * database that does nothing for anybody is not any event's doing. */
 static void lane_lost_batch(struct flow_lane *l, const struct err *err)
 {
 	struct flow *f = l->flow;
@@ -303,7 +304,9 @@ static void lane_lost_batch(struct flow_lane *l, const struct err *err)
 		flow_pause(
 			f, x, flow_boot_us(f) + (x->losses > LANE_LOST_TWICE ? LANE_RETRY_US : 0));
 	}
-	if (f->solo == l && v->n_events >= 1 && c->lost >= LANE_LOST_MOST) {
+	if (f->solo == l)
+		f->solo_most = 1;
+	if (f->solo == l && b->n_visits == 1 && v->n_events >= 1 && c->lost >= LANE_LOST_MOST) {
 		lane_quarantine_culprit(l, v->events[0],
 			"the connection to the database was lost over it again and again", err);
 		return;
@@ -639,6 +642,8 @@ static void lane_on_saved(void *arg, enum store_end end, const struct err *err)
 	LANE_FAILPOINT(l, "saved");
 	l->again = 0;
 	f->stats.batches++;
+	if (f->solo == l && f->solo_most < f->limits.batch)
+		f->solo_most *= 2;
 	if (l->batch.kind == BATCH_DUE)
 		flow_due_saved(f);
 	channels = lane_after_commit(l);

@@ -477,8 +477,6 @@ static void load_on_picked(void *arg, unsigned tag, const struct db_rows *rows)
 	for (size_t i = 0; i < db_rows_count(rows); i++) {
 		struct visit *v;
 
-		if (b->skip != 0 && db_rows_i64(rows, i, 0) == b->skip)
-			continue;
 		v = arena_new(l->reader.arena, struct visit);
 		v->customer = db_rows_i64(rows, i, 0);
 		v->picked = db_rows_i64(rows, i, 1);
@@ -552,14 +550,19 @@ static void load_due(struct pg_lane *l)
 	if (!(l->batch->leave & 1u << DUE_CHAIN)) {
 		bind_begin(&l->bind, (enum sql_id)(SQL_PICK_CHAIN_1 + i));
 		bind_int(&l->bind, 0, RULE_LEVEL);
+		bind_i64(&l->bind, 1, l->batch->skip);
 		db_send(l->db, &l->bind, load_on_picked, l, SQL_PICK_CHAIN_1);
 	}
-	if (!(l->batch->leave & 1u << DUE_TASK))
-		db_send_plain(l->db, (enum sql_id)(SQL_PICK_TASK_1 + i), load_on_picked, l,
-			SQL_PICK_TASK_1);
-	if (!(l->batch->leave & 1u << DUE_INBOX))
-		db_send_plain(l->db, (enum sql_id)(SQL_PICK_INBOX_1 + i), load_on_picked, l,
-			SQL_PICK_INBOX_1);
+	if (!(l->batch->leave & 1u << DUE_TASK)) {
+		bind_begin(&l->bind, (enum sql_id)(SQL_PICK_TASK_1 + i));
+		bind_i64(&l->bind, 0, l->batch->skip);
+		db_send(l->db, &l->bind, load_on_picked, l, SQL_PICK_TASK_1);
+	}
+	if (!(l->batch->leave & 1u << DUE_INBOX)) {
+		bind_begin(&l->bind, (enum sql_id)(SQL_PICK_INBOX_1 + i));
+		bind_i64(&l->bind, 0, l->batch->skip);
+		db_send(l->db, &l->bind, load_on_picked, l, SQL_PICK_INBOX_1);
+	}
 	db_sync(l->db, load_on_pick_end, l);
 }
 

@@ -5,8 +5,9 @@
  * sorted, because unique keys are the only things two engines may wait for each other over; withdrawing
  * comes after the messages and tasks of this batch are written, and what a card that was given up has moves
  * last of all, messages before the inbox.
- * An event key that another engine wrote since our load makes the insert fail (23505): the transaction is
- * gone, the answer is STORE_AGAIN, and the next load finds a duplicate.
+ * An event key or an order that another engine wrote since our load makes the insert fail (23505), a key that it has
+ * given to another card the claim (NK001): the transaction is gone, the answer is STORE_AGAIN, and the next load finds
+ * what is there.
  */
 #include "base/clock.h"
 #include "base/failpoint.h"

@@ -48,9 +48,6 @@ struct store_identity {
 	bool made;
 };
 
-/* One identity group: identities of one event, strongest first; what is known wins from strongest to weakest,
- * a card is made when none is known (one per group), and all unknown ones are attached to it. */
-
 struct store_inbox {
 	int64_t id; /* answer */
 	int64_t customer;

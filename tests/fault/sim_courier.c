@@ -58,7 +58,7 @@ static void courier_answered(struct sim *s, void *arg)
 
 	if (sim_fault(s, s->faults.courier)) {
 		courier_dies(s, j);
-	} else if (!j->handed_over && sim_chance(s, 500)) { /* refused for now: later again */
+	} else if (!j->handed_over && sim_chance(s, 500)) { /* refused, later again */
 		j->message->state = MESSAGE_READY;
 		j->message->due_us = s->now_us + 5 * SIM_SECOND;
 		sim_judge_give_back(s, j->message);

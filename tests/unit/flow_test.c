@@ -653,6 +653,40 @@ static void test_an_event_that_kills_the_connection_is_set_aside(void **state)
 	assert_int_equal(p.done, 1);
 }
 
+/* Of many that were lost together the innocent ones are let go in growing batches, not one by one. */
+static void test_innocent_suspects_are_soon_let_go(void **state)
+{
+	static struct post p[6];
+	char ids[6][14][8], names[6][14][8];
+	struct flow_stats stats;
+	int sent = 0, settled = 0;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		p[i] = (struct post){ .done = 0 };
+		for (int k = 0; k < 14; k++) {
+			snprintf(ids[i][k], 8, "e%d", sent);
+			snprintf(names[i][k], 8, "c%d", sent++);
+			post_add(&p[i], i == 3 && k == 7 ? "killer" : ids[i][k], names[i][k], 1);
+		}
+		p[i].ticket.events = p[i].events;
+		p[i].ticket.done = post_done;
+		p[i].ticket.owner = &p[i];
+		flow_submit(flow, &p[i].ticket);
+	}
+	for (int i = 0; i < 100 && settled < 6; i++, now_us += 100000) {
+		mem_set_now(store, now_us);
+		pump();
+		settled = 0;
+		for (int k = 0; k < 6; k++)
+			settled += p[k].done;
+	}
+	flow_stats(flow, &stats);
+	assert_in_range(stats.batches, 5, 40);
+	assert_int_equal(p[3].events[7].status, EVENT_QUARANTINED);
+	assert_int_equal(mem_tables(store)->n_events, sent - 1);
+}
+
 static void test_an_inbox_row_that_is_refused_is_set_aside(void **state)
 {
 	(void)state;
@@ -1542,7 +1576,7 @@ static void joined_elsewhere(const char *id, const char *customer, const char *b
 	flow = ours;
 }
 
-/* P4: what waits for a card that is gone goes before what is asked for now, though its answer is the right one. */
+/* P4: what waits for a card that is gone goes before what is being asked for, though its answer is the right one. */
 static void test_what_waits_for_an_outdated_card_comes_first(void **state)
 {
 	int64_t anna = post_one("1", IDENTITY_ID, "anna");
@@ -1662,6 +1696,7 @@ int main(void)
 		FLOW_TEST(test_due_work_that_is_lost_when_saved_is_set_aside),
 		FLOW_TEST(test_an_outage_sets_nothing_aside),
 		FLOW_TEST(test_an_event_that_kills_the_connection_is_set_aside),
+		FLOW_TEST(test_innocent_suspects_are_soon_let_go),
 		FLOW_TEST(test_an_inbox_row_that_is_refused_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_costs_the_connection_is_set_aside),
 		FLOW_TEST(test_an_inbox_row_that_always_collides_is_set_aside),
