@@ -66,7 +66,7 @@ static bool dev_smtp_write(int fd, const struct buf *b)
 /* Stores the message; the next free number is its name. */
 static bool dev_smtp_store(struct dev_smtp_conn *c, const char *dir)
 {
-	char path[512], part[520];
+	char path[1200], part[1208];
 	struct buf all = { 0 };
 	bool ok;
 	int fd;
