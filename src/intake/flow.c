@@ -259,8 +259,7 @@ void flow_settle(struct flow *f, struct shop_event *e)
 
 	flow_place(f, e, FLOW_NOWHERE);
 	flow_count(f, e);
-	if (e->status != EVENT_ACCEPTED)
-		flow_unpromise(f, e);
+	flow_unpromise(f, e);
 	if (e->status != EVENT_NEW) /* what is dropped as late was not served */
 		flow_pace(f);
 	f->queued--;
@@ -341,7 +340,7 @@ static bool flow_due_wanted(struct flow *f, int64_t boot_us)
 {
 	double gone = (double)(boot_us - f->catch_up_at_us) / 1e6;
 
-	if (f->limits.due == 0 || f->due_busy || f->draining || boot_us < f->due_us)
+	if (f->limits.due == 0 || f->due_lane != NULL || f->draining || boot_us < f->due_us)
 		return false;
 	f->catch_up_at_us = boot_us;
 	f->catch_up_tokens += gone * flow_catch_up(f);
@@ -395,7 +394,7 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 	}
 	if (!f->asking && boot_us >= f->ask_not_before_us && flow_ask(f, l))
 		return true;
-	if (f->aside_now.id != 0 && !f->due_busy && boot_us >= f->due_us) {
+	if (f->aside_now.id != 0 && f->due_lane == NULL && boot_us >= f->due_us) {
 		lane_set_due_aside(l);
 		return true;
 	}
@@ -470,7 +469,7 @@ static int64_t flow_next_work_us(const struct flow *f)
 		return f->set_not_before_us;
 	if (f->solo != NULL)
 		return next; /* the others begin when it is over */
-	if (f->limits.due > 0 && !f->due_busy && !f->draining)
+	if (f->limits.due > 0 && f->due_lane == NULL && !f->draining)
 		next = f->due_us;
 	if (f->pause_us != 0 && f->pause_us < next)
 		next = f->pause_us;
@@ -591,6 +590,7 @@ void flow_close(struct flow *f)
 	map_each(&f->customers, flow_customer_free, NULL);
 	map_fini(&f->customers);
 	map_fini(&f->pending_keys);
+	map_fini(&f->promised_keys);
 	who_free(f->who);
 	map_fini(&f->held_keys);
 	map_fini(&f->lost_joins);

@@ -95,7 +95,7 @@ void lane_single_out_due(struct flow_lane *l)
 	struct flow *f = l->flow;
 	struct batch *b = &l->batch;
 
-	if (b->kind != BATCH_DUE || f->due_alone == 0)
+	if (b->kind != BATCH_DUE || !l->due_single)
 		return;
 	due_next_list(f, b->n_visits == 0);
 	b->more_due = true; /* in other lists */
@@ -103,10 +103,18 @@ void lane_single_out_due(struct flow_lane *l)
 		due_isolate(b);
 }
 
-void flow_due_saved(struct flow *f)
+void lane_pass_due_on(struct flow_lane *l)
 {
+	if (l->flow->due_lane == l && !l->due_single)
+		l->flow->due_lane = NULL;
+}
+
+void lane_due_saved(struct flow_lane *l)
+{
+	struct flow *f = l->flow;
+
 	f->due_failed = 0;
-	if (f->due_alone > 0)
+	if (f->due_alone > 0 && l->due_single)
 		f->due_alone--;
 }
 
@@ -174,7 +182,7 @@ static void lane_on_aside(void *arg, enum store_end end, const struct err *err)
 	struct flow *f = l->flow;
 	struct store_aside *x = &f->aside_now;
 
-	f->due_busy = false;
+	f->due_lane = NULL;
 	f->due_us = end == STORE_OK ? 0 : flow_boot_us(f) + DUE_RETRY_US;
 	if (end == STORE_OK) {
 		log_notice(&l->lc, "set aside: %s %lld", thing_name(x->kind), (long long)x->id);
@@ -195,7 +203,7 @@ void lane_set_due_aside(struct flow_lane *l)
 {
 	struct flow *f = l->flow;
 
-	f->due_busy = true;
+	f->due_lane = l;
 	lane_enter(l, LANE_ASIDE);
 	f->store->ops->set_aside(f->store, l->number, &f->aside_now, lane_on_aside, l);
 }
@@ -232,6 +240,8 @@ static bool due_blame(struct flow_lane *l, bool lost, bool asked, const struct e
 		f->due_empty = 0;
 		return false;
 	}
+	if (!l->due_single) /* it was on its way already */
+		return false;
 	if (l->step == LANE_LOAD) /* the others' turn; loaded ones have moved on */
 		due_next_list(f, false);
 	if (thing.id == 0 || (lost && !due_is_lost(l, thing, asked)))
@@ -269,7 +279,11 @@ bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *
 	case STORE_LOST:
 		if (l->step == LANE_FETCH)
 			return due_blame(l, true, true, err);
-		if (f->due_alone > 0 || ++f->due_failed >= DUE_LOST_TWICE)
+		if (l->started_us >=
+			f->due_failed_us) /* two lanes that lose theirs together count once */
+			f->due_failed++;
+		f->due_failed_us = flow_boot_us(f);
+		if (f->due_alone > 0 || f->due_failed >= DUE_LOST_TWICE)
 			return due_blame(l, true, false, err);
 		break;
 	}

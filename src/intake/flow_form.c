@@ -235,9 +235,10 @@ void lane_form_due(struct flow *f, struct flow_lane *l)
 	else if (f->behind && f->catch_up_tokens < (double)l->batch.limit)
 		l->batch.limit = (size_t)f->catch_up_tokens;
 	f->poked = false;
-	if (f->due_alone > 0)
+	l->due_single = f->due_alone > 0;
+	if (l->due_single)
 		lane_single_list(l);
 	l->batch.want_engines = l->started_us >= f->count_engines_us;
-	f->due_busy = true;
+	f->due_lane = l;
 	lane_enter(l, LANE_LOAD);
 }

@@ -92,6 +92,7 @@ struct flow_lane {
 	struct batch batch;
 	struct sitting *sitting;
 	bool patient;
+	bool due_single;    /* one thing of due work was looked for */
 	unsigned again;     /* tries of work that only collided */
 	int64_t started_us; /* boot clock: batch begun */
 	int64_t loaded_us;  /* boot clock at the end of load: stands for batch.now_us */
@@ -141,6 +142,7 @@ struct flow {
 	struct map lost_joins;     /* cards whose joining was lost -> how often */
 	bool join_one;             /* joins were refused or lost: one at a time */
 	int64_t ask_not_before_us; /* boot clock: the last asking failed */
+	struct map promised_keys;  /* claimed by events on their way -> count */
 	struct map pending_keys;   /* identities of events in FLOW_UNKNOWN or FLOW_ASKED -> count */
 	struct map customers;      /* id -> struct flow_customer */
 	struct flow_customer_list ready;
@@ -155,14 +157,16 @@ struct flow {
 	int n_lanes;
 	/* due work */
 	int64_t due_us; /* boot clock: look for due work then */
-	bool due_busy;  /* a lane is at it */
-	bool poked;     /* somebody waits for it */
-	bool due_turn;  /* due work has the next lane: events had the last one */
+	struct flow_lane
+		*due_lane; /* looks for it or judges it; while one saves the next may begin */
+	bool poked;        /* somebody waits for it */
+	bool due_turn;     /* due work has the next lane: events had the last one */
 	unsigned
 		due_alone; /* so many due batches hold one thing each: one before could not be saved */
 	enum due_kind due_list; /* ... from this list, one list after the other */
 	unsigned due_empty;     /* lists that had nothing, in a row */
 	unsigned due_failed;    /* due batches lost in a row, before that */
+	int64_t due_failed_us;  /* boot clock: the last of them */
 	struct flow_suspicion suspicion[DUE_INBOX + 1];
 	struct store_aside aside_now; /* the culprit: to be set aside; id 0: none */
 	size_t engines;               /* of the whole fleet, as counted last: they share catch_up */
@@ -202,9 +206,11 @@ struct span flow_base_of(const struct shop_event *e);
 /* The keys of an event: its identities, and the one whose card customer.merged takes over. */
 unsigned flow_n_keys(const struct shop_event *e);
 const struct identity *flow_key(const struct shop_event *e, unsigned i);
-/* The keys that the event claims (its `claims`, bit i for key i) are promised to the card from now on, or no more. */
-void flow_promise(struct flow *f, const struct shop_event *e, const struct who_card *card);
-void flow_unpromise(struct flow *f, const struct shop_event *e);
+/* The event claims these of its keys (bit i for key i) for the card: they are promised until it is settled, or asked
+ * for again (flow_unpromise). */
+void flow_promise(
+	struct flow *f, struct shop_event *e, unsigned claims, const struct who_card *card);
+void flow_unpromise(struct flow *f, struct shop_event *e);
 /* Its customer from the cache into his queue, or into `unknown`. */
 void flow_identify(struct flow *f, struct shop_event *e);
 /* Into `unknown`, whatever the cache says. */
@@ -247,7 +253,9 @@ void lane_hold_left(struct batch *b);
 void lane_note_due(struct flow_lane *l);
 /* A due batch did not commit.  True: the lane is still busy with it. */
 bool lane_failed_due(struct flow_lane *l, enum store_end end, const struct err *err);
-void flow_due_saved(struct flow *f);
+/* It is judged: the next lane may look for more. */
+void lane_pass_due_on(struct flow_lane *l);
+void lane_due_saved(struct flow_lane *l);
 /* The thing that can not be done, flow.aside_now, is passed over for good. */
 void lane_set_due_aside(struct flow_lane *l);
 /* Overdue chains per second that are this engine's part. */

@@ -282,11 +282,14 @@ static void join_move_queue(struct flow *f, const struct flow_pair *p)
 {
 	struct flow_customer *c = p->gone_visit->flow;
 	struct shop_event *e;
+	unsigned claims;
 
 	while ((e = TAILQ_FIRST(&c->events)) != NULL) {
 		for (unsigned i = 0; i < e->n_identity; i++)
 			who_forget(f->who, flow_base_of(e), &e->identity[i]);
-		flow_promise(f, e, &p->living);
+		claims = e->claims;
+		flow_unpromise(f, e);
+		flow_promise(f, e, claims, &p->living);
 		flow_enqueue(f, e, p->living.customer, p->living.version, false);
 	}
 }

@@ -146,6 +146,7 @@ static void lane_return_aside(struct flow *f, struct batch *b)
 /* Asks again who the event is about. */
 static void lane_reidentify_event(struct flow *f, struct shop_event *e)
 {
+	flow_unpromise(f, e);
 	for (unsigned k = 0; k < e->n_identity; k++)
 		who_forget(f->who, flow_base_of(e), &e->identity[k]);
 	lane_unjudge(e);
@@ -182,8 +183,8 @@ void lane_rest(struct flow_lane *l)
 	if (l->sitting != NULL)
 		judge_end(l->sitting);
 	l->sitting = NULL;
-	if (l->batch.kind == BATCH_DUE)
-		f->due_busy = false;
+	if (f->due_lane == l)
+		f->due_lane = NULL;
 	if (f->solo == l)
 		f->solo = NULL;
 	lane_enter(l, LANE_IDLE);
@@ -452,7 +453,9 @@ static void lane_judge(struct flow_lane *l)
 		return;
 	case JUDGE_DONE:
 		lane_gather_keys(l);
+		lane_pass_due_on(l);
 		lane_enter(l, LANE_SAVE);
+		f->host.turn(f->host.arg);
 		return;
 	}
 }
@@ -645,7 +648,7 @@ static void lane_on_saved(void *arg, enum store_end end, const struct err *err)
 	if (f->solo == l && f->solo_most < f->limits.batch)
 		f->solo_most *= 2;
 	if (l->batch.kind == BATCH_DUE)
-		flow_due_saved(f);
+		lane_due_saved(l);
 	channels = lane_after_commit(l);
 	lane_tell_warnings(l);
 	if (f->host.committed != NULL)

@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "intake/flow_int.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +77,20 @@ static bool flow_key_has(struct map *m, struct span key)
 	return map_get(m, key) != NULL;
 }
 
+/* Is this key of the event promised, to whomever? */
+static bool flow_key_is_promised(struct flow *f, const struct shop_event *e, unsigned i)
+{
+	struct buf key = { 0 };
+	bool is;
+
+	if (f->promised_keys.n == 0)
+		return false;
+	who_key(&key, flow_base_of(e), flow_key(e, i));
+	is = flow_key_has(&f->promised_keys, buf_as_span(&key));
+	buf_free(&key);
+	return is;
+}
+
 void flow_unask(struct flow *f, struct shop_event *e)
 {
 	flow_each_key(e, flow_key_del, &f->pending_keys);
@@ -89,21 +104,42 @@ static bool flow_may_claim(enum identity_kind kind)
 	return kind == IDENTITY_ORDER || kind == IDENTITY_PARCEL;
 }
 
-void flow_promise(struct flow *f, const struct shop_event *e, const struct who_card *card)
+void flow_promise(
+	struct flow *f, struct shop_event *e, unsigned claims, const struct who_card *card)
 {
 	struct who_card promised = *card;
+	struct buf key = { 0 };
 
+	assert(e->claims == 0);
+	e->claims = claims;
 	promised.promised = true;
-	for (unsigned i = 0; e->claims >> i != 0; i++)
-		if (e->claims & 1u << i)
-			who_learn(f->who, flow_base_of(e), flow_key(e, i), &promised);
+	for (unsigned i = 0; claims >> i != 0; i++) {
+		if (!(claims & 1u << i))
+			continue;
+		buf_clear(&key);
+		who_key(&key, flow_base_of(e), flow_key(e, i));
+		flow_key_add(&f->promised_keys, buf_as_span(&key));
+		who_learn(f->who, flow_base_of(e), flow_key(e, i), &promised);
+	}
+	buf_free(&key);
 }
 
-void flow_unpromise(struct flow *f, const struct shop_event *e)
+void flow_unpromise(struct flow *f, struct shop_event *e)
 {
-	for (unsigned i = 0; e->claims >> i != 0; i++)
-		if (e->claims & 1u << i)
+	struct buf key = { 0 };
+
+	for (unsigned i = 0; e->claims >> i != 0; i++) {
+		if (!(e->claims & 1u << i))
+			continue;
+		buf_clear(&key);
+		who_key(&key, flow_base_of(e), flow_key(e, i));
+		flow_key_del(&f->promised_keys, buf_as_span(&key));
+		if (!flow_key_has(&f->promised_keys, buf_as_span(&key)) &&
+			who_find(f->who, flow_base_of(e), flow_key(e, i)).promised)
 			who_forget(f->who, flow_base_of(e), flow_key(e, i));
+	}
+	e->claims = 0;
+	buf_free(&key);
 }
 
 /* May the event go straight to the card that its first key leads to?  Not while another key leads to nobody (unless
@@ -112,23 +148,23 @@ static struct who_card flow_recall(struct flow *f, struct shop_event *e)
 {
 	static const struct who_card nobody = { .version = -1 };
 	struct who_card card = who_find(f->who, flow_base_of(e), &e->identity[0]), other;
+	unsigned claims = card.promised;
 
-	e->claims = card.promised;
 	for (unsigned i = 1; card.customer != 0 && i < flow_n_keys(e); i++) {
 		const struct identity *id = flow_key(e, i);
 
 		other = who_find(f->who, flow_base_of(e), id);
 		if (other.customer == card.customer)
-			e->claims |= (unsigned)other.promised << i;
+			claims |= (unsigned)other.promised << i;
 		else if (id == &e->previous)
 			return nobody;
 		else if (other.customer == 0 && !card.weak && flow_may_claim(id->kind))
-			e->claims |= 1u << i;
+			claims |= 1u << i;
 		else if (other.customer == 0 || other.weak || card.weak || other.promised)
 			return nobody;
 	}
-	if (e->claims != 0)
-		flow_promise(f, e, &card);
+	if (claims != 0 && card.customer != 0)
+		flow_promise(f, e, claims, &card);
 	return card;
 }
 
@@ -334,10 +370,31 @@ static struct store_identity *flow_ask_first(const struct flow_lane *l, const st
 	return NULL;
 }
 
+/* Has an event on its way promised one of the keys that nobody has to another card?  Then it is soon known whose it is. */
+static bool flow_must_wait(
+	const struct flow_lane *l, const struct shop_event *e, const struct store_identity *first)
+{
+	struct flow *f = l->flow;
+
+	for (unsigned i = 0; i < flow_n_keys(e); i++) {
+		const struct store_identity *a = flow_ask_find(l, e, flow_key(e, i));
+
+		if (a != NULL && a->customer == 0 && flow_key_is_promised(f, e, i) &&
+			(first == NULL ||
+				who_find(f->who, flow_base_of(e), flow_key(e, i)).customer !=
+					first->customer))
+			return true;
+	}
+	return false;
+}
+
 /* A card for the strongest identity of an event of which nothing is known, or weak identities for its card. */
 static void flow_make_for(struct flow_lane *l, const struct shop_event *e)
 {
 	const struct store_identity *first = flow_ask_first(l, e);
+
+	if (flow_must_wait(l, e, first))
+		return;
 
 	for (unsigned i = 0; i < e->n_identity; i++) {
 		struct store_identity *a = flow_ask_find(l, e, &e->identity[i]);
@@ -438,9 +495,8 @@ static void flow_learn_all(struct flow_lane *l)
 	}
 }
 
-/* Which of its keys nobody has: they become his to whom the event goes.  False: an event on its way has promised
- * one of them to somebody else, or it has become his since it was asked for; then it must be asked for again, for
- * the two cards may be one person's. */
+/* Which of its keys nobody has: they become his to whom the event goes.  False: the cache knows who has got one
+ * since it was asked for, or had it before: ask again. */
 static bool flow_claim_open(
 	const struct flow_lane *l, const struct shop_event *e, int64_t customer, unsigned *ret)
 {
@@ -456,8 +512,7 @@ static bool flow_claim_open(
 			continue;
 		known = who_find(who, flow_base_of(e), id);
 		if (known.customer != 0 && known.customer != customer) {
-			if (!known.promised) /* or whoever had it has lost it */
-				who_forget(who, flow_base_of(e), id);
+			who_forget(who, flow_base_of(e), id);
 			return false;
 		}
 		*ret |= 1u << i;
@@ -471,14 +526,14 @@ static void flow_found(struct flow_lane *l, struct shop_event *e)
 	struct flow *f = l->flow;
 	unsigned claims = 0;
 
-	if (a != NULL && !flow_claim_open(l, e, a->customer, &claims)) {
+	if (flow_must_wait(l, e, a) ||
+		(a != NULL && !flow_claim_open(l, e, a->customer, &claims))) {
 		flow_hold(f, e);
 		return;
 	}
 	flow_unask(f, e);
-	e->claims = claims;
 	if (a != NULL) {
-		flow_promise(f, e,
+		flow_promise(f, e, claims,
 			&(struct who_card){ .customer = a->customer,
 				.version = a->identity_version,
 				.weak = a->weak });
