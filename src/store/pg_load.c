@@ -501,7 +501,8 @@ static void load_unite(struct batch *b)
 	b->n_visits = kept;
 }
 
-/* The second group: what the picked customers have, and when there will be more. */
+/* The second group: what the picked customers have, and when there will be more, unless there is more now.  (The earliest
+ * that is not one of theirs is behind all of theirs in the index: some 4 ms with 500 of them.) */
 static void load_on_pick_end(void *arg, const struct db_end *end)
 {
 	struct pg_lane *l = arg;
@@ -527,10 +528,12 @@ static void load_on_pick_end(void *arg, const struct db_end *end)
 		load_bind_customers(l, SQL_RULE_LAST_READ);
 		load_send(l);
 	}
-	load_bind_customers(l, SQL_NEXT_DUE);
-	bind_int(&l->bind, 1, RULE_LEVEL);
-	bind_bool(&l->bind, 2, b->leave & 1u << DUE_CHAIN);
-	load_send(l);
+	if (!b->more_due) {
+		load_bind_customers(l, SQL_NEXT_DUE);
+		bind_int(&l->bind, 1, RULE_LEVEL);
+		bind_bool(&l->bind, 2, b->leave & 1u << DUE_CHAIN);
+		load_send(l);
+	}
 	db_send_plain(l->db, SQL_CURRENT, load_on_rows, l, SQL_CURRENT);
 	db_sync(l->db, load_on_end, l);
 }
