@@ -352,7 +352,7 @@ struct row {
 	int64_t customer;
 	int kind, lot; /* kind: 0..2 order, 3..6 cart, 7..9 viewed; lot: 0..99, as in bench/rules */
 	unsigned total;
-	char id[40];
+	char id[48];
 	char data[640];
 	size_t data_n, cart; /* cart: where the cart's text begins, behind the customer */
 };
@@ -443,8 +443,8 @@ static void limit_events(struct worker *w, const struct row *rows)
 {
 	static const char *const types[] = { "order.placed", "cart.updated", "product.viewed" };
 	static const char *const verdicts[] = {
-		"[{\"rule\":\"thank-you\",\"v\":\"when\",\"read\":{\"event.lot\":55}},{\"rule\":\"best-"
-		"customer\",\"v\":\"when\",\"read\":{\"customer.orders.total\":243.54}}]",
+		("[{\"rule\":\"thank-you\",\"v\":\"when\",\"read\":{\"event.lot\":55}},{\"rule\":\"best-"
+		 "customer\",\"v\":\"when\",\"read\":{\"customer.orders.total\":243.54}}]"),
 		"[{\"rule\":\"left-cart\",\"v\":\"when\",\"read\":{\"event.lot\":55}}]",
 		"[{\"rule\":\"look-again\",\"v\":\"when\",\"read\":{\"event.lot\":55}}]"
 	};
@@ -519,7 +519,7 @@ static void limit_orders(struct worker *w, const struct row *rows)
 static void limit_cards(struct worker *w, const struct row *rows)
 {
 	struct column *c = limit_begin(w, CARD);
-	char text[64], cart[700];
+	char text[400], cart[700];
 
 	for (int i = 0; i < opt.batch; i++) {
 		struct card *card = limit_card(w, rows[i].customer);

@@ -325,7 +325,7 @@ bool conf_value_parse(const struct conf_key *key, const char *text, struct arena
 		*(const char **)at = s;
 		return true;
 	}
-	assert(!"a type of option that does not exist");
+	assert(0 && "a type of option that does not exist");
 	return false;
 }
 

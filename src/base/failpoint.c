@@ -112,7 +112,7 @@ static bool failpoint_is_new(struct span list)
 	bool is_new = !span_is(list, last);
 
 	if (is_new)
-		snprintf(last, sizeof last, "%.*s", SPAN_ARG(list));
+		span_into(list, last, sizeof last);
 	return is_new;
 }
 

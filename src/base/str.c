@@ -32,6 +32,16 @@ static bool str_is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+bool span_into(struct span s, char *to, size_t size)
+{
+	size_t n = s.n < size ? s.n : size - 1;
+
+	if (n > 0)
+		memcpy(to, s.p, n);
+	to[n] = '\0';
+	return n == s.n;
+}
+
 struct span span_trim(struct span a)
 {
 	while (a.n && str_is_blank(*a.p))

@@ -50,6 +50,8 @@ static inline bool span_starts(struct span a, const char *prefix)
 int span_cmp(struct span a, struct span b);
 /* FNV-1a: for hash tables inside one process, not for anything an attacker can aim at for gain. */
 uint32_t span_hash(struct span a);
+/* Writes s and a NUL into size bytes at to; what does not fit is left out, and the answer is false. */
+bool span_into(struct span s, char *to, size_t size);
 /* Takes blanks (space, tab, CR, LF) off both ends. */
 struct span span_trim(struct span a);
 /* Decimal digits with optional sign, whole span; false when it is not a number or out of range. */

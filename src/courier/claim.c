@@ -278,8 +278,8 @@ static bool claims_may_send(struct claims *k, const struct db_rows *rows, struct
 		return false;
 	}
 	if (off_us > k->o->clock_skew_us || off_us < -k->o->clock_skew_us) {
-		snprintf(k->why, sizeof k->why, "this host's clock is %.1f s off the database's",
-			(double)off_us / 1e6);
+		snprintf(k->why, sizeof k->why, "this host's clock is %lld ms off the database's",
+			(long long)off_us / 1000);
 		return false;
 	}
 	if (!PLANTED(send_restored) && !db_rows_null(rows, 0, 4) &&

@@ -188,7 +188,7 @@ static void conn_lose(struct db_conn *c, const char *why)
 	if (c->state == CONN_CLOSED || c->state == CONN_DOWN)
 		return;
 	/* libpq's texts go on over several lines: the first one says it */
-	snprintf(c->why, sizeof c->why, "%.*s", (int)strcspn(why, "\n"), why);
+	span_into((struct span){ why, strcspn(why, "\n") }, c->why, sizeof c->why);
 	log_damped(LOG_LVL_WARNING, &c->lc, "no database: %s", c->why);
 	STAILQ_CONCAT(&c->lost, &c->fifo);
 	conn_drop(c);

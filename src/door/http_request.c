@@ -149,15 +149,23 @@ static bool http_route_fits(const struct http_route *route, struct span path, st
 	return true;
 }
 
-/* Adds a method to the list for Allow, once; GET brings HEAD. */
-static void http_allow_add(char *allow, size_t size, const char *method)
+static void http_allow_put(char *allow, size_t size, const char *s)
 {
 	size_t n = strlen(allow);
 
+	span_into(span_of(s), allow + n, size - n);
+}
+
+/* Adds a method to the list for Allow, once; GET brings HEAD. */
+static void http_allow_add(char *allow, size_t size, const char *method)
+{
 	if (strstr(allow, method) != NULL)
 		return;
-	snprintf(allow + n, size - n, "%s%s%s", n ? ", " : "", method,
-		strcmp(method, "GET") == 0 ? ", HEAD" : "");
+	if (*allow)
+		http_allow_put(allow, size, ", ");
+	http_allow_put(allow, size, method);
+	if (strcmp(method, "GET") == 0)
+		http_allow_put(allow, size, ", HEAD");
 }
 
 /* Finds the route; NULL: there is none, and `allow` says which methods the path has. */

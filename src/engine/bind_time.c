@@ -174,7 +174,7 @@ static int l_time_tostring(lua_State *L)
 {
 	int64_t at_us = bind_time_check(L, 1);
 	struct tz_wall w;
-	char text[80];
+	char text[96];
 	int offset_min, n;
 
 	tz_to_local(bind_time_zone(L), at_us, &w);

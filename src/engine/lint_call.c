@@ -56,7 +56,8 @@ static void lint_path_init(struct lint_path *p, const char *path)
 
 	*p = (struct lint_path){ .last = dot ? dot + 1 : path };
 	if (dot)
-		snprintf(p->prefix, sizeof p->prefix, "%.*s", (int)(dot + 1 - path), path);
+		span_into((struct span){ path, (size_t)(dot + 1 - path) }, p->prefix,
+			sizeof p->prefix);
 	suggest_init(&p->near, p->last);
 }
 

@@ -191,7 +191,7 @@ bool filter_money(
 		return false;
 	if (currency.n == 0)
 		return err_set(w->err, "no currency is known; write | money: \"EUR\"");
-	snprintf(code, sizeof code, "%.*s", SPAN_ARG(currency));
+	span_into(currency, code, sizeof code);
 	if (!filter_amount(w, in, digits, sizeof digits, &amount))
 		return false;
 	if (!filter_is_amount(amount))

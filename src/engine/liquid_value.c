@@ -184,7 +184,7 @@ bool value_is_blank(const struct value *v)
 void value_float_text(double d, char *ret, size_t size)
 {
 	char digits[40], *e;
-	int precision;
+	int precision, decimals;
 
 	if (!isfinite(d)) {
 		snprintf(ret, size, "%s", isnan(d) ? "NaN" : d < 0 ? "-Infinity" : "Infinity");
@@ -198,12 +198,13 @@ void value_float_text(double d, char *ret, size_t size)
 	snprintf(digits, sizeof digits, "%.*e", precision - 1, d);
 	e = strchr(digits, 'e');
 	assert(e != NULL);
+	decimals = precision - 1 - atoi(e + 1);
+	decimals = decimals < 1 ? 1 : decimals > 21 ? 21 : decimals; /* 17 digits from 1e-4 on */
 	if (d != 0 && (fabs(d) >= 1e16 || fabs(d) < 1e-4))
 		snprintf(ret, size, "%.*s%s%s", (int)(e - digits), digits,
 			precision == 1 ? ".0" : "", e);
 	else
-		snprintf(ret, size, "%.*f",
-			precision - 1 - atoi(e + 1) > 1 ? precision - 1 - atoi(e + 1) : 1, d);
+		snprintf(ret, size, "%.*f", decimals, d);
 }
 
 void value_put(struct work *w, const struct value *v)

@@ -53,24 +53,29 @@ static const char *rules_text(lua_State *L, struct rules_reader *r, const char *
 	return arena_strdup(r->arena, text);
 }
 
+/* "one", "two", "three" */
+static const char *rules_quoted(struct rules_reader *r, const char *const *words)
+{
+	const char *all = "";
+
+	for (int i = 0; words[i]; i++)
+		all = arena_printf(r->arena, "%s%s\"%s\"", all, i ? ", " : "", words[i]);
+	return all;
+}
+
 /* One of a list of words: its place. */
 static int rules_word(
 	lua_State *L, struct rules_reader *r, const char *key, const char *const *words)
 {
 	const char *text = rules_text(L, r, key), *near;
-	char all[200] = "";
-	int i;
 
-	for (i = 0; words[i]; i++) {
+	for (int i = 0; words[i]; i++)
 		if (strcmp(words[i], text) == 0)
 			return i;
-		snprintf(all + strlen(all), sizeof all - strlen(all), "%s\"%s\"", i ? ", " : "",
-			words[i]);
-	}
 	near = suggest_word(text, words);
 	if (near)
 		rules_fail(L, r, "unknown %s \"%s\"; did you mean \"%s\"?", key, text, near);
-	rules_fail(L, r, "unknown %s \"%s\"; there are %s", key, text, all);
+	rules_fail(L, r, "unknown %s \"%s\"; there are %s", key, text, rules_quoted(r, words));
 	return 0;
 }
 

@@ -171,11 +171,11 @@ static const char *what_near_noun(struct span noun, char *buf, size_t size)
 	char wrong[WHAT_TYPE_BYTES + 1], word[64];
 	struct suggest s;
 
-	snprintf(wrong, sizeof wrong, "%.*s", SPAN_ARG(noun));
+	span_into(noun, wrong, sizeof wrong);
 	*buf = '\0';
 	for (i = 0; i < n; i++) {
-		snprintf(
-			word, sizeof word, "%.*s", (int)strcspn(types[i].name, "."), types[i].name);
+		span_into((struct span){ types[i].name, strcspn(types[i].name, ".") }, word,
+			sizeof word);
 		if (strcmp(word, wrong) == 0)
 			return NULL;
 		suggest_init(&s, wrong);

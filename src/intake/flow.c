@@ -129,7 +129,7 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 		TAILQ_REMOVE(from, e, link);
 	if (e->place == FLOW_QUEUED)
 		e->queue->n_events--;
-	e->place = to;
+	e->place = (int)to;
 	if (to == FLOW_QUEUED)
 		e->queue->n_events++;
 	if (to == FLOW_UNKNOWN || to == FLOW_HELD)

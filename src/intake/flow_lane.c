@@ -414,7 +414,7 @@ static size_t lane_sift(struct flow_lane *l)
 			}
 			continue;
 		case VISIT_STALE: lane_reidentify_visit(f, v); continue;
-		case VISIT_LEFT: assert(!"load does not leave visits"); continue;
+		case VISIT_LEFT: assert(0 && "load does not leave visits"); continue;
 		}
 	}
 	return b->n_visits = kept;

@@ -185,7 +185,7 @@ static void why_message(struct why *w, struct span entry)
 {
 	static const char *const outcomes[] = { "delivered_at", "opened_at", "clicked_at",
 		"replied_at", "bounced_at" };
-	char before[32];
+	char word[24], before[32];
 
 	why_member(w, entry, "", "class", " ");
 	why_member(w, entry, "", "channel", "");
@@ -198,8 +198,9 @@ static void why_message(struct why *w, struct span entry)
 	why_member(w, entry, ", due ", "due", "");
 	why_member(w, entry, ", sent ", "sent_at", "");
 	for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
-		snprintf(before, sizeof before, ", %.*s ", (int)strlen(outcomes[i]) - 3,
-			outcomes[i]);
+		span_into((struct span){ outcomes[i], strlen(outcomes[i]) - strlen("_at") }, word,
+			sizeof word);
+		snprintf(before, sizeof before, ", %s ", word);
 		why_member(w, entry, before, outcomes[i], "");
 	}
 	putchar('\n');

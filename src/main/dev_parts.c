@@ -169,8 +169,9 @@ static bool dev_postgres_bin(char *ret, size_t n, struct err *err)
 	bool found = glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &g) == 0 && g.gl_pathc > 0;
 
 	if (found)
-		snprintf(ret, n, "%.*s", (int)(strlen(g.gl_pathv[g.gl_pathc - 1]) - 7),
-			g.gl_pathv[g.gl_pathc - 1]);
+		found = span_into((struct span){ g.gl_pathv[g.gl_pathc - 1],
+					  strlen(g.gl_pathv[g.gl_pathc - 1]) - strlen("/initdb") },
+			ret, n);
 	globfree(&g);
 	if (found)
 		return true;

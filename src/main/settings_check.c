@@ -327,8 +327,8 @@ bool settings_check_net(const char *text, struct err *err)
 	int64_t bits = 0;
 	int most = strchr(text, ':') ? 128 : 32;
 
-	snprintf(host, sizeof host, "%.*s", (int)n, text);
-	if (n < sizeof host && inet_pton(most == 128 ? AF_INET6 : AF_INET, host, bytes) == 1 &&
+	if (span_into((struct span){ text, n }, host, sizeof host) &&
+		inet_pton(most == 128 ? AF_INET6 : AF_INET, host, bytes) == 1 &&
 		(text[n] == '\0' ||
 			(isdigit((unsigned char)text[n + 1]) &&
 				span_to_i64(span_of(text + n + 1), &bits) && bits <= most)))

@@ -61,15 +61,16 @@ static bool admit(const char *json)
 /* The event was admitted with these keys, "kind value|kind value". */
 static void has_keys(const char *json, const char *expected)
 {
-	char text[1024] = "";
+	struct buf text = { 0 };
 
 	if (!admit(json))
 		fail_msg("%s: %s at %.*s", json, event.reason, SPAN_ARG(event.path));
 	for (unsigned i = 0; i < event.n_identity; i++)
-		snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d %.*s", i ? "|" : "",
-			event.identity[i].kind, SPAN_ARG(event.identity[i].value));
-	if (strcmp(text, expected) != 0)
-		fail_msg("%s: %s, not %s", json, text, expected);
+		buf_printf(&text, "%s%d %.*s", i ? "|" : "", event.identity[i].kind,
+			SPAN_ARG(event.identity[i].value));
+	if (!span_is(buf_as_span(&text), expected))
+		fail_msg("%s: %.*s, not %s", json, SPAN_ARG(buf_as_span(&text)), expected);
+	buf_free(&text);
 }
 
 /* The event was set aside because of this member. */

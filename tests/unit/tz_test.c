@@ -21,7 +21,7 @@ static int64_t at(const char *text)
 static void local_is(const struct tz *tz, const char *instant, const char *want)
 {
 	struct tz_wall w;
-	char got[64];
+	char got[96];
 
 	tz_to_local(tz, at(instant), &w);
 	snprintf(got, sizeof got, "%04d-%02d-%02d %02d:%02d:%02d %d", (int)w.year, w.month, w.day,
