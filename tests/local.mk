@@ -25,4 +25,5 @@ EXTRA_DIST += tests/system/test_clock.py tests/system/test_timers.py
 EXTRA_DIST += tests/system/test_partitions.py
 EXTRA_DIST += tests/system/test_fleet_mqtt.py
 EXTRA_DIST += tests/system/test_crash.py tests/system/test_limits.py
+EXTRA_DIST += tests/system/conftest.py
 EXTRA_DIST += tests/system/test_lasting.py

@@ -298,31 +298,49 @@ struct span db_rows_text(const struct db_rows *r, size_t row, unsigned col)
 	return (struct span){ PQgetvalue(res, (int)row, (int)col), (size_t)n };
 }
 
-/* A big-endian integer of 1 to 8 bytes, sign extended. */
+/* A big-endian integer of at most 8 bytes, sign extended. */
 static int64_t bind_integer(const char *p, size_t n)
 {
 	uint64_t v = n && p[0] & 0x80 ? UINT64_MAX : 0;
+	uint64_t whole;
 
+	if (n == sizeof whole) {
+		memcpy(&whole, p, sizeof whole);
+		return (int64_t)be64toh(whole);
+	}
 	for (size_t i = 0; i < n; i++)
 		v = v << 8 | (unsigned char)p[i];
 	return (int64_t)v;
 }
 
-int64_t db_rows_i64(const struct db_rows *r, size_t row, unsigned col)
+static int64_t bind_raw_i64(struct span raw)
 {
-	struct span s = db_rows_text(r, row, col);
-
-	assert(s.n <= 8);
-	return bind_integer(s.p, s.n);
+	assert(raw.n <= 8);
+	return bind_integer(raw.p, raw.n);
 }
 
-double db_rows_f64(const struct db_rows *r, size_t row, unsigned col)
+static double bind_raw_f64(struct span raw)
 {
-	int64_t bits = db_rows_i64(r, row, col);
+	int64_t bits = bind_raw_i64(raw);
 	double v;
 
 	memcpy(&v, &bits, sizeof v);
 	return v;
+}
+
+static int64_t bind_raw_time(struct span raw)
+{
+	return raw.p == NULL ? TIME_NONE : bind_raw_i64(raw) + BIND_EPOCH_US;
+}
+
+int64_t db_rows_i64(const struct db_rows *r, size_t row, unsigned col)
+{
+	return bind_raw_i64(db_rows_text(r, row, col));
+}
+
+double db_rows_f64(const struct db_rows *r, size_t row, unsigned col)
+{
+	return bind_raw_f64(db_rows_text(r, row, col));
 }
 
 bool db_rows_bool(const struct db_rows *r, size_t row, unsigned col)
@@ -332,9 +350,7 @@ bool db_rows_bool(const struct db_rows *r, size_t row, unsigned col)
 
 int64_t db_rows_time(const struct db_rows *r, size_t row, unsigned col)
 {
-	if (db_rows_null(r, row, col))
-		return TIME_NONE;
-	return db_rows_i64(r, row, col) + BIND_EPOCH_US;
+	return bind_raw_time(db_rows_text(r, row, col));
 }
 
 struct span bind_copy(
@@ -399,13 +415,17 @@ static void bind_read_cell(const struct bind_reader *rd, const struct db_rows *r
 	int word;
 
 	switch (c->kind) {
-	case BIND_I64: BIND_AT(o, c, int64_t) = db_rows_i64(r, row, col); break;
-	case BIND_INT: BIND_AT(o, c, int) = (int)db_rows_i64(r, row, col); break;
-	case BIND_F64: BIND_AT(o, c, double) = db_rows_f64(r, row, col); break;
-	case BIND_BOOL: BIND_AT(o, c, bool) = db_rows_bool(r, row, col); break;
-	case BIND_TIME: BIND_AT(o, c, int64_t) = db_rows_time(r, row, col); break;
+	case BIND_I64: BIND_AT(o, c, int64_t) = bind_raw_i64(raw); break;
+	case BIND_INT: BIND_AT(o, c, int) = (int)bind_raw_i64(raw); break;
+	case BIND_F64: BIND_AT(o, c, double) = bind_raw_f64(raw); break;
+	case BIND_BOOL: BIND_AT(o, c, bool) = bind_raw_i64(raw) != 0; break;
+	case BIND_TIME: BIND_AT(o, c, int64_t) = bind_raw_time(raw); break;
 	case BIND_TEXT:
-	case BIND_KEY: BIND_AT(o, c, struct span) = bind_copy(rd, r, row, col); break;
+	case BIND_KEY:
+		if (raw.p != NULL)
+			raw.p = arena_dup(rd->arena, raw.p, raw.n);
+		BIND_AT(o, c, struct span) = raw;
+		break;
 	case BIND_HASH:
 		if (raw.n == 16)
 			memcpy(&BIND_AT(o, c, unsigned char), raw.p, 16);

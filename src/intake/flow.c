@@ -25,6 +25,7 @@ enum {
 	FLOW_WHO_MOST = 400000, /* 100 bytes each at most, half of them once everybody was here */
 	FLOW_PACE_US = 200000,  /* looked at so often */
 	FLOW_PACE_OLD_US = 1000000, /* says nothing any more */
+	FLOW_AHEAD = 4,             /* events whose keys are fetched ahead */
 	FLOW_ROOM_LEAST = 500       /* events, however slow it goes: a request may have as many */
 };
 
@@ -271,8 +272,19 @@ void flow_settle(struct flow *f, struct shop_event *e)
 	t->done(t);
 }
 
+/* Most questions for a key are a cache miss of the processor: those of an event to come are begun. */
+static void flow_expect(struct flow *f, const struct event_ticket *t, size_t i)
+{
+	if (i >= t->n || t->events[i].status == EVENT_QUARANTINED)
+		return;
+	for (unsigned k = 0; k < t->events[i].n_identity; k++)
+		who_expect(f->who, flow_base_of(&t->events[i]), &t->events[i].identity[k]);
+}
+
 void flow_submit(struct flow *f, struct event_ticket *t)
 {
+	for (size_t i = 0; t->n > 1 && i < FLOW_AHEAD; i++)
+		flow_expect(f, t, i);
 	t->pending = t->n;
 	t->since_us = flow_boot_us(f);
 	t->is_late = false;
@@ -281,6 +293,7 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 	for (size_t i = 0; i < t->n; i++) {
 		struct shop_event *e = &t->events[i];
 
+		flow_expect(f, t, i + FLOW_AHEAD);
 		e->ticket = t;
 		e->arrival = ++f->arrivals;
 		e->place = FLOW_NOWHERE;

@@ -131,6 +131,13 @@ static void who_put(struct who *w, struct span key, uint32_t hash, struct who_ca
 	s->card = card;
 }
 
+void who_expect(struct who *w, struct span base, const struct identity *id)
+{
+	if (w->young.n > 0)
+		__builtin_prefetch(
+			&w->young.slots[span_hash(who_key_of(w, base, id)) & w->young.mask]);
+}
+
 struct who_card who_find(struct who *w, struct span base, const struct identity *id)
 {
 	struct span key = who_key_of(w, base, id);

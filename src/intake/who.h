@@ -18,6 +18,8 @@ struct who_card {
 	bool weak;
 	bool promised; /* events on their way claim it for him; nothing of it is committed yet */
 };
+/* It will be asked for soon: the processor may fetch it meanwhile. */
+void who_expect(struct who *w, struct span base, const struct identity *id);
 struct who_card who_find(struct who *w, struct span base, const struct identity *id);
 void who_learn(
 	struct who *w, struct span base, const struct identity *id, const struct who_card *card);

@@ -4,6 +4,9 @@
  * `current` is locked first, by a statement of its own; only then is it decided, by what later statements read,
  * whether there is anything to do.  Engines are not held up: they read `current` without a lock.
  *
+ * A checker that has read the files and then waits for the database, or runs long tests, must not take back what
+ * was activated meanwhile from newer files: under the lock they are read once more, and must say the same.
+ *
  * What a host activated last is read from rule_set itself, not from a file of this host: a fresh disk with old
  * files on it must not count as news.  Rejected: comparing with the current set at start.  With two hosts of
  * which one was given new files, every restart of the other would bring the old rules back.
@@ -12,6 +15,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "main/rule_files.h"
 #include "main/settings.h"
 
 #include <stdio.h>
@@ -22,9 +26,11 @@ enum { ACTIVATE_PAUSE_MS = 250, ACTIVATE_PAUSE_MOST_MS = 5000 };
 
 static const struct log_ctx activate_log = { "rules", "" };
 
-void activate_by_init(struct activate_by *by, const char *who)
+void activate_by_init(struct activate_by *by, const char *who, const struct settings *s)
 {
 	by->who = who;
+	by->rules_dir = s ? s->nudged.rules_dir : NULL;
+	by->templates_dir = s ? s->nudged.templates_dir : NULL;
 	if (gethostname(by->host, sizeof by->host) != 0)
 		snprintf(by->host, sizeof by->host, "localhost");
 	by->host[sizeof by->host - 1] = '\0';
@@ -120,6 +126,23 @@ static bool activate_audit(struct block *b, struct bind *bind, const struct rule
 	return block_exec(b, bind, NULL, err);
 }
 
+/* Do the files still say what was checked?  Else somebody with newer ones may have been quicker. */
+static bool activate_is_fresh(const struct rule_set *set, const struct activate_by *by,
+	struct activate_done *done, struct err *err)
+{
+	struct rule_set now;
+	struct arena a = { 0 };
+	bool ok = rule_files_read(by->rules_dir, by->templates_dir, &a, &now, err);
+
+	done->outdated = !ok || strcmp(now.hash, set->hash) != 0;
+	arena_fini(&a);
+	if (!done->outdated)
+		return true;
+	if (ok)
+		err_set(err, "the files in \"%s\" changed while they were checked", by->rules_dir);
+	return err_hint(err, "reload when all of them are written");
+}
+
 /* The inside of the transaction. */
 static bool activate_inside(struct block *b, struct bind *bind, struct rule_set *set,
 	enum activate_when when, const struct activate_by *by, struct activate_done *done,
@@ -132,7 +155,8 @@ static bool activate_inside(struct block *b, struct bind *bind, struct rule_set 
 		set->id = done->id;
 		return true;
 	}
-	if (!activate_write(b, bind, set, by, err) || !activate_audit(b, bind, set, by, err))
+	if (!activate_is_fresh(set, by, done, err) || !activate_write(b, bind, set, by, err) ||
+		!activate_audit(b, bind, set, by, err))
 		return false;
 	done->id = set->id;
 	done->changed = true;
@@ -147,6 +171,7 @@ bool activate(struct block *b, struct rule_set *set, enum activate_when when,
 	struct err ignored;
 	bool ok;
 
+	*ret = done;
 	if (!block_exec_plain(b, SQL_BEGIN, NULL, err))
 		return false;
 	ok = activate_inside(b, &bind, set, when, by, &done, err);
@@ -154,10 +179,9 @@ bool activate(struct block *b, struct rule_set *set, enum activate_when when,
 	ok = ok && block_exec_plain(b, SQL_COMMIT, NULL, err);
 	FAILPOINT_IF(ok && done.changed, "activate.done");
 	bind_fini(&bind);
-	if (ok) {
-		*ret = done;
+	*ret = done;
+	if (ok)
 		return true;
-	}
 	if (block_is_open(b) && !block_exec_plain(b, SQL_ROLLBACK, NULL, &ignored))
 		log_debug(&activate_log, "could not roll back: %s", ignored.text);
 	return false;
@@ -174,9 +198,10 @@ static bool activate_try(const struct settings *s, struct rule_set *set, enum ac
 	bool ok;
 
 	*ret_again = true;
+	*ret = (struct activate_done){ 0 };
 	if (b == NULL)
 		return false;
-	activate_by_init(&by, "nudged");
+	activate_by_init(&by, "nudged", s);
 	ok = activate(b, set, when, &by, ret, err);
 	*ret_again = !ok && !block_is_open(b);
 	block_close(b);

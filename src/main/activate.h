@@ -25,21 +25,24 @@ enum { ACTIVATE_HOST_SIZE = 128 };
 struct activate_by {
 	const char *who; /* "nudged", or the person */
 	char host[ACTIVATE_HOST_SIZE];
+	const char *rules_dir, *templates_dir; /* where the set was read */
 };
-/* Fills in this host's name; who is lent. */
-void activate_by_init(struct activate_by *by, const char *who);
+struct settings;
+/* Fills in this host's name; all is lent.  s may be NULL when it is only asked who and where. */
+void activate_by_init(struct activate_by *by, const char *who, const struct settings *s);
 
 struct activate_done {
 	int64_t id; /* the set's number: the new one's, or that of the one which stands for these files */
 	bool changed; /* a set was written and is current now */
+	bool outdated; /* nothing was: the files say something else than when they were checked; check again */
 };
+enum { ACTIVATE_TRIES = 5 }; /* so often at most */
 
-/* set->id is filled too.  False: nothing was changed, except when the connection was lost with the commit
+/* set->id is filled too, and *ret also when it fails.  False: nothing was changed, except when the connection was lost with the commit
  * (block_is_open tells); to do it again does no harm. */
 bool activate(struct block *b, struct rule_set *set, enum activate_when when,
 	const struct activate_by *by, struct activate_done *ret, struct err *err) MUST_CHECK;
 
-struct settings;
 /* The same with a connection of its own.  At start it waits for the database, and for its schema, as long as
  * it takes; asked, it tries for as long as one connection may take. */
 bool activate_on(const struct settings *s, struct rule_set *set, enum activate_when when,

@@ -62,19 +62,8 @@ static bool ctl_chains_list(struct block *b, const char *rule, struct err *err)
 
 static bool ctl_chains_customer(struct block *b, int64_t chain, int64_t *ret, struct err *err)
 {
-	struct bind bind = { .n = 0 };
-	struct db_rows *rows = NULL;
-	bool ok;
-
-	bind_begin(&bind, SQL_CHAIN_HOLDER);
-	bind_i64(&bind, 0, chain);
-	ok = block_exec(b, &bind, &rows, err);
-	bind_fini(&bind);
-	if (!ok)
-		return false;
-	*ret = db_rows_count(rows) > 0 ? db_rows_i64(rows, 0, 0) : 0;
-	block_rows_free(rows);
-	return *ret != 0 || err_set(err, "there is no live chain %lld", (long long)chain);
+	return ctl_db_holder(b, SQL_CHAIN_HOLDER, chain, ret, err) &&
+	       (*ret != 0 || err_set(err, "there is no live chain %lld", (long long)chain));
 }
 
 struct ctl_hand {

@@ -59,6 +59,23 @@ static bool ctl_db_hold(struct block *b, int64_t customer, bool *ret_held, struc
 	return ok;
 }
 
+bool ctl_db_holder(struct block *b, enum sql_id sql, int64_t id, int64_t *ret, struct err *err)
+{
+	struct bind bind = { .n = 0 };
+	struct db_rows *rows = NULL;
+	bool ok;
+
+	bind_begin(&bind, sql);
+	bind_i64(&bind, 0, id);
+	ok = block_exec(b, &bind, &rows, err);
+	bind_fini(&bind);
+	if (!ok)
+		return false;
+	*ret = db_rows_count(rows) > 0 ? db_rows_i64(rows, 0, 0) : 0;
+	block_rows_free(rows);
+	return true;
+}
+
 bool ctl_db_begin_customer(struct block *b, int64_t customer, struct err *err)
 {
 	int64_t until_us = clock_boot_us() + CTL_DB_HOLD_MOST_US;
@@ -101,7 +118,7 @@ bool ctl_db_audit(struct block *b, const char *action, const char *object, const
 	struct bind bind = { .n = 0 };
 	bool ok;
 
-	activate_by_init(&by, ctl_db_who());
+	activate_by_init(&by, ctl_db_who(), NULL);
 	bind_begin(&bind, SQL_AUDIT_ADD);
 	bind_text(&bind, 0, span_of(by.who));
 	bind_text(&bind, 1, span_of(by.host));

@@ -62,18 +62,8 @@ static bool ctl_doubt_list(struct block *b, struct err *err)
 /* Whose message it is; an error when it is not in doubt. */
 static bool ctl_doubt_customer(struct block *b, int64_t message, int64_t *ret, struct err *err)
 {
-	struct bind bind = { .n = 0 };
-	struct db_rows *rows = NULL;
-	bool ok;
-
-	bind_begin(&bind, SQL_DOUBT_HOLDER);
-	bind_i64(&bind, 0, message);
-	ok = block_exec(b, &bind, &rows, err);
-	bind_fini(&bind);
-	if (!ok)
+	if (!ctl_db_holder(b, SQL_DOUBT_HOLDER, message, ret, err))
 		return false;
-	*ret = db_rows_count(rows) > 0 ? db_rows_i64(rows, 0, 0) : 0;
-	block_rows_free(rows);
 	if (*ret != 0)
 		return true;
 	err_set(err, "message %lld is not in doubt", (long long)message);

@@ -41,25 +41,26 @@ static void ctl_reload_problem(void *arg, enum lint_severity severity, const str
 }
 
 /* Puts the checked set in place. */
-static bool ctl_reload_activate(const struct ctl_env *env, struct rule_set *set, struct err *err)
+static bool ctl_reload_activate(
+	const struct ctl_env *env, struct rule_set *set, struct activate_done *ret, struct err *err)
 {
 	struct block *b = ctl_db_open(env, err);
 	struct activate_by by;
-	struct activate_done done;
 	bool ok;
 
 	if (b == NULL)
 		return false;
-	activate_by_init(&by, ctl_db_who());
-	ok = activate(b, set, ACTIVATE_ASKED, &by, &done, err);
+	activate_by_init(&by, ctl_db_who(), env->settings);
+	ok = activate(b, set, ACTIVATE_ASKED, &by, ret, err);
 	block_close(b);
 	if (ok)
-		printf("rule set %lld %s, %.12s\n", (long long)done.id,
-			done.changed ? "is current now" : "is current already", set->hash);
+		printf("rule set %lld %s, %.12s\n", (long long)ret->id,
+			ret->changed ? "is current now" : "is current already", set->hash);
 	return ok;
 }
 
-int ctl_reload(const struct ctl_env *env, int argc, char **argv)
+/* Checks and activates, once. */
+static int ctl_reload_once(const struct ctl_env *env, struct activate_done *ret)
 {
 	size_t problems = 0;
 	struct rule_check_what what = { .rules_dir = env->settings->nudged.rules_dir,
@@ -74,9 +75,6 @@ int ctl_reload(const struct ctl_env *env, int argc, char **argv)
 	struct err err = { 0 };
 	int code = CTL_OK;
 
-	(void)argv;
-	if (argc != 1)
-		return ctl_usage("reload");
 	if (!rule_check(&what, &a, &set, &sum, &err)) {
 		fprintf(stderr, "nudgectl reload: refused, nothing was changed (%zu problem%s)\n",
 			problems, problems == 1 ? "" : "s");
@@ -84,10 +82,25 @@ int ctl_reload(const struct ctl_env *env, int argc, char **argv)
 	} else {
 		printf("%zu rules in %zu files, %zu templates, %zu tests passed\n", sum.rules,
 			sum.files, sum.templates, sum.tests);
-		if (!ctl_reload_activate(env, &set, &err))
+		if (!ctl_reload_activate(env, &set, ret, &err))
 			code = ctl_fail("reload", &err);
 	}
 	arena_fini(&a);
+	return code;
+}
+
+int ctl_reload(const struct ctl_env *env, int argc, char **argv)
+{
+	struct activate_done done = { .outdated = true };
+	int code = CTL_FAILED;
+
+	(void)argv;
+	if (argc != 1)
+		return ctl_usage("reload");
+	for (int i = 0; i < ACTIVATE_TRIES && code != CTL_OK && done.outdated; i++) {
+		done.outdated = false;
+		code = ctl_reload_once(env, &done);
+	}
 	return code;
 }
 

@@ -121,13 +121,17 @@ static int nudged_show(const struct settings *s)
 /* The hook of supervise: a whole set that is right becomes the current one of all hosts. */
 static bool nudged_check_hook(const struct settings *s, bool at_start, struct err *err)
 {
-	struct check_found found = { .set = { .id = 0 } };
-	struct activate_done done;
-	bool ok = check_main(s, &found, err) &&
-		  activate_on(
-			  s, &found.set, at_start ? ACTIVATE_AT_START : ACTIVATE_ASKED, &done, err);
+	enum activate_when when = at_start ? ACTIVATE_AT_START : ACTIVATE_ASKED;
+	struct activate_done done = { .outdated = true };
+	bool ok = false;
 
-	check_free(&found);
+	for (int i = 0; i < ACTIVATE_TRIES && !ok && done.outdated; i++) {
+		struct check_found found = { .set = { .id = 0 } };
+
+		done.outdated = false;
+		ok = check_main(s, &found, err) && activate_on(s, &found.set, when, &done, err);
+		check_free(&found);
+	}
 	return ok;
 }
 

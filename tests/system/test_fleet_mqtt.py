@@ -13,7 +13,7 @@ import pytest
 import broker as broker_module
 from broker import Broker
 from cluster import Postgres, find_bin
-from daemon import LONG, Daemon, Load, is_built, until
+from daemon import LONG, Load, is_built, until
 
 pytestmark = [
     pytest.mark.skipif(not is_built(), reason="no nudged in $NUDGED_BUILD"),
@@ -43,19 +43,6 @@ def pg():
 def broker():
     with Broker() as b:
         yield b
-
-
-@pytest.fixture
-def daemon(pg, tmp_path):
-    made = []
-
-    def make(*args, **options):
-        made.append(Daemon(pg, tmp_path, *args, **options))
-        return made[-1]
-
-    yield make
-    for d in made:
-        d.close()
 
 
 def event(i):

@@ -1,7 +1,6 @@
 """P8, P9, P19: chains that wait over restarts and changed rules; restarts under load."""
 
 import collections
-import os
 import random
 import re
 import signal
@@ -11,7 +10,7 @@ import time
 import pytest
 
 from cluster import Postgres, find_bin
-from daemon import COUNT, LONG, Client, Daemon, Load, is_built, until
+from daemon import COUNT, LONG, Client, Load, is_built, until
 
 pytestmark = [
     pytest.mark.skipif(not is_built(), reason="no nudged in $NUDGED_BUILD"),
@@ -33,19 +32,6 @@ rule "waits" {
 def pg():
     with Postgres({"max_connections": "80"}) as cluster:
         yield cluster
-
-
-@pytest.fixture
-def daemon(pg, tmp_path):
-    made = []
-
-    def make(*args, **options):
-        made.append(Daemon(pg, tmp_path, *args, **options))
-        return made[-1]
-
-    yield make
-    for d in made:
-        d.close()
 
 
 def cart(i):
@@ -94,6 +80,27 @@ def test_chain_waits_over_a_restart_and_a_changed_rule_file(daemon):
     assert notes(d) == sorted(f"{when} by {v} {i}" for when in ("begun", "ended")
                               for v, i in (("one", "a1"), ("one", "a2"), ("two", "b1"), ("three", "c1")))
     assert {r[0] for r in d.sql("select state from chain_log")} == {"done"}
+
+
+def test_what_was_checked_before_the_files_changed_is_not_activated(daemon):
+    """A reload that has read the files and waits must not bring old rules back when newer ones are there."""
+    d = daemon({"waits.lua": WAITS % {"v": "one", "d": "30d"}}).start()
+    d.write_rules({"waits.lua": WAITS % {"v": "two", "d": "30d"}})
+    lock = d.connect()
+    lock.autocommit = False
+    lock.cursor().execute("select from current for update")
+    said = []
+    reload = threading.Thread(target=lambda: said.append(d.ctl("reload")))
+    reload.start()
+    until(lambda: d.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like "
+                          "'select from current for no key update%'") == 1)
+    d.write_rules({"waits.lua": WAITS % {"v": "three", "d": "30d"}})
+    lock.rollback()
+    reload.join(30)
+    lock.close()
+    assert "changed while they were checked" in said[0] and "is current now" in said[0]
+    d.settle([cart("a1")])
+    assert notes(d) == ["begun by three a1"]
 
 
 def test_deleted_rule_drains_its_chains(daemon):

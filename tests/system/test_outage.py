@@ -5,7 +5,6 @@ Whole daemons; each test prints what it did.
 
 import collections
 import http.client
-import json
 import os
 import pathlib
 import random
@@ -18,7 +17,7 @@ import time
 import pytest
 
 from cluster import Postgres, find_bin
-from daemon import COUNT, LONG, Client, Daemon, Load, has_failpoints, is_built, until
+from daemon import COUNT, LONG, Client, Load, has_failpoints, is_built, until
 from smtpd import Smtpd
 
 pytestmark = [
@@ -32,20 +31,6 @@ needs_failpoints = pytest.mark.skipif(not has_failpoints(), reason="not configur
 def pg():
     with Postgres({"max_connections": "80"}) as cluster:
         yield cluster
-
-
-@pytest.fixture
-def daemon(pg, tmp_path):
-    """Makes daemons and ends them."""
-    made = []
-
-    def make(*args, **options):
-        made.append(Daemon(pg, tmp_path, *args, **options))
-        return made[-1]
-
-    yield make
-    for d in made:
-        d.close()
 
 
 def order(n, who=None):
