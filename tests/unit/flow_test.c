@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "engine/card.h"
 #include "engine/judge.h"
-#include "intake/flow.h"
+#include "intake/flow_int.h"
 #include "model/shop.h"
 #include "store/mem.h"
 
@@ -986,6 +986,47 @@ static void test_engines_share_the_rate_of_catching_up(void **state)
 	assert_in_range(chains_ended(), 100, CHAINS);
 }
 
+static int lanes_at(enum lane_step step)
+{
+	int n = 0;
+
+	for (int i = 0; i < flow->n_lanes; i++)
+		n += flow->lanes[i].step == step && flow->lanes[i].batch.kind == BATCH_DUE;
+	return n;
+}
+
+/* While one lane saves due work another looks for more, but never two at once. */
+static void test_due_work_goes_on_while_it_is_saved(void **state)
+{
+	static struct post p;
+	static char names[8][16];
+	struct flow_limits limits;
+	int together = 0;
+
+	(void)state;
+	flow_close(flow);
+	flow_limits_default(&limits);
+	limits.due = 1;
+	open_flow(&limits);
+	p = (struct post){ .done = 0 };
+	for (int i = 0; i < 8; i++) {
+		snprintf(names[i], sizeof names[i], "c%d", i);
+		post_add(&p, names[i], names[i], 1)->type = SPAN("chain.later");
+	}
+	post_send(&p);
+	pump();
+	now_us += 2000000;
+	mem_set_now(store, now_us);
+	for (int i = 0; i < 100 && chains_ended() < 8; i++) {
+		flow_turn(flow);
+		assert_in_range(lanes_at(LANE_LOAD) + lanes_at(LANE_FETCH), 0, 1);
+		together += lanes_at(LANE_LOAD) == 1 && lanes_at(LANE_SAVE) >= 1;
+		mem_turn(store);
+	}
+	assert_int_equal(chains_ended(), 8);
+	assert_in_range(together, 1, 100);
+}
+
 static void test_there_is_a_limit_to_what_waits(void **state)
 {
 	(void)state;
@@ -1712,6 +1753,7 @@ int main(void)
 		FLOW_TEST(test_inbox_rows_are_judged_when_due),
 		FLOW_TEST(test_clocks_that_disagree_pause_timers_only),
 		FLOW_TEST(test_engines_share_the_rate_of_catching_up),
+		FLOW_TEST(test_due_work_goes_on_while_it_is_saved),
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
 		FLOW_TEST(test_a_browser_that_becomes_known_is_taken_over),
 		FLOW_TEST(test_room_follows_the_pace),
