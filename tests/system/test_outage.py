@@ -17,7 +17,7 @@ import time
 import pytest
 
 from cluster import Postgres, find_bin
-from daemon import COUNT, LONG, Client, Load, has_failpoints, is_built, until
+from daemon import COUNT, LONG, Client, Daemon, Load, has_failpoints, is_built, until
 from smtpd import Smtpd
 
 pytestmark = [
