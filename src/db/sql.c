@@ -141,10 +141,10 @@
 
 /* Due work, oldest first, but not that of one customer (0: of nobody). */
 #define PICK_CHAIN(limit)                                                                          \
-	[SQL_PICK_CHAIN_##limit] = { "pick_chain_" #limit, "ni",                                   \
+	[SQL_PICK_CHAIN_##limit] = { "pick_chain_" #limit, "in",                                   \
 		"select c.id, h.id from chain h join customer c on c.id = h.customer "             \
-		"where " CHAIN_LIVE_DUE " and h.wake_at <= now() and h.level <= $1 "               \
-		"and c.merged_into = 0 and c.id <> $2 "                                            \
+		"where " CHAIN_LIVE_DUE " and h.wake_at <= now() and h.level <= $2 "               \
+		"and c.merged_into = 0 and c.id <> $1 "                                            \
 		"order by h.wake_at limit " #limit " for no key update of c skip locked",          \
 		SQL_LANE, false }
 #define PICK_TASK(limit)                                                                           \

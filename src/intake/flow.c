@@ -603,6 +603,7 @@ void flow_close(struct flow *f)
 	map_each(&f->customers, flow_customer_free, NULL);
 	map_fini(&f->customers);
 	map_fini(&f->pending_keys);
+	buf_free(&f->key_text);
 	map_fini(&f->promised_keys);
 	who_free(f->who);
 	map_fini(&f->held_keys);

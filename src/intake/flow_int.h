@@ -142,6 +142,7 @@ struct flow {
 	struct map lost_joins;     /* cards whose joining was lost -> how often */
 	bool join_one;             /* joins were refused or lost: one at a time */
 	int64_t ask_not_before_us; /* boot clock: the last asking failed */
+	struct buf key_text;       /* of the key that is looked at */
 	struct map promised_keys;  /* claimed by events on their way -> count */
 	struct map pending_keys;   /* identities of events in FLOW_UNKNOWN or FLOW_ASKED -> count */
 	struct map customers;      /* id -> struct flow_customer */

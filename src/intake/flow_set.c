@@ -44,22 +44,28 @@ static void lane_take_set(struct flow_lane *l)
 		&l->lc, "rule set %lld is active, %zu files", (long long)l->set.id, l->set.n_texts);
 }
 
+/* The lane is free again; what could not be read is asked for later. */
+static void lane_end_read(
+	struct flow_lane *l, const char *what, enum store_end end, const struct err *err)
+{
+	struct flow *f = l->flow;
+
+	if (end != STORE_OK)
+		f->set_not_before_us = flow_boot_us(f) + SET_RETRY_US;
+	if (end == STORE_REFUSED)
+		log_damped(LOG_LVL_ERROR, &l->lc, "could not read the %s: %s", what, err->text);
+	lane_enter(l, LANE_IDLE);
+	f->host.turn(f->host.arg);
+}
+
 static void lane_on_set(void *arg, enum store_end end, const struct err *err)
 {
 	struct flow_lane *l = arg;
-	struct flow *f = l->flow;
 
 	FAILPOINT("flow.set_read");
-	if (end == STORE_OK) {
+	if (end == STORE_OK)
 		lane_take_set(l);
-	} else {
-		f->set_not_before_us = flow_boot_us(f) + SET_RETRY_US;
-		if (end == STORE_REFUSED)
-			log_damped(LOG_LVL_ERROR, &l->lc, "could not read the rule set: %s",
-				err->text);
-	}
-	lane_enter(l, LANE_IDLE);
-	f->host.turn(f->host.arg);
+	lane_end_read(l, "rule set", end, err);
 }
 
 static void lane_on_switches(void *arg, enum store_end end, const struct err *err)
@@ -71,14 +77,8 @@ static void lane_on_switches(void *arg, enum store_end end, const struct err *er
 		judge_switch(f->judge, &l->switches);
 		f->switches_version = l->switches.version;
 		f->want_switches = false;
-	} else {
-		f->set_not_before_us = flow_boot_us(f) + SET_RETRY_US;
-		if (end == STORE_REFUSED)
-			log_damped(LOG_LVL_ERROR, &l->lc, "could not read the switches: %s",
-				err->text);
 	}
-	lane_enter(l, LANE_IDLE);
-	f->host.turn(f->host.arg);
+	lane_end_read(l, "switches", end, err);
 }
 
 void lane_read_set(struct flow *f, struct flow_lane *l)

@@ -39,19 +39,22 @@ const struct identity *flow_key(const struct shop_event *e, unsigned i)
 	return i < e->n_identity ? &e->identity[i] : &e->previous;
 }
 
-/* Calls fn with each key of the event; stops when it says so. */
-static bool flow_each_key(
-	const struct shop_event *e, bool (*fn)(struct map *, struct span), struct map *m)
+/* The bytes by which the key is known, until the next call. */
+static struct span flow_key_text(struct flow *f, const struct shop_event *e, unsigned i)
 {
-	struct buf key = { 0 };
+	buf_clear(&f->key_text);
+	who_key(&f->key_text, flow_base_of(e), flow_key(e, i));
+	return buf_as_span(&f->key_text);
+}
+
+/* Calls fn with each key of the event; stops when it says so. */
+static bool flow_each_key(struct flow *f, const struct shop_event *e,
+	bool (*fn)(struct map *, struct span), struct map *m)
+{
 	bool stop = false;
 
-	for (unsigned i = 0; i < flow_n_keys(e) && !stop; i++) {
-		buf_clear(&key);
-		who_key(&key, flow_base_of(e), flow_key(e, i));
-		stop = fn(m, buf_as_span(&key));
-	}
-	buf_free(&key);
+	for (unsigned i = 0; i < flow_n_keys(e) && !stop; i++)
+		stop = fn(m, flow_key_text(f, e, i));
 	return stop;
 }
 
@@ -80,22 +83,14 @@ static bool flow_key_has(struct map *m, struct span key)
 /* Is this key of the event promised, to whomever? */
 static bool flow_key_is_promised(struct flow *f, const struct shop_event *e, unsigned i)
 {
-	struct buf key = { 0 };
-	bool is;
-
-	if (f->promised_keys.n == 0)
-		return false;
-	who_key(&key, flow_base_of(e), flow_key(e, i));
-	is = flow_key_has(&f->promised_keys, buf_as_span(&key));
-	buf_free(&key);
-	return is;
+	return f->promised_keys.n > 0 && flow_key_has(&f->promised_keys, flow_key_text(f, e, i));
 }
 
 void flow_unask(struct flow *f, struct shop_event *e)
 {
-	flow_each_key(e, flow_key_del, &f->pending_keys);
+	flow_each_key(f, e, flow_key_del, &f->pending_keys);
 	if (e->place == FLOW_HELD)
-		flow_each_key(e, flow_key_del, &f->held_keys);
+		flow_each_key(f, e, flow_key_del, &f->held_keys);
 }
 
 /* Browsers are no such keys: one that the cache does not know has often been here without a name. */
@@ -108,7 +103,6 @@ void flow_promise(
 	struct flow *f, struct shop_event *e, unsigned claims, const struct who_card *card)
 {
 	struct who_card promised = *card;
-	struct buf key = { 0 };
 
 	assert(e->claims == 0);
 	e->claims = claims;
@@ -116,30 +110,22 @@ void flow_promise(
 	for (unsigned i = 0; claims >> i != 0; i++) {
 		if (!(claims & 1u << i))
 			continue;
-		buf_clear(&key);
-		who_key(&key, flow_base_of(e), flow_key(e, i));
-		flow_key_add(&f->promised_keys, buf_as_span(&key));
+		flow_key_add(&f->promised_keys, flow_key_text(f, e, i));
 		who_learn(f->who, flow_base_of(e), flow_key(e, i), &promised);
 	}
-	buf_free(&key);
 }
 
 void flow_unpromise(struct flow *f, struct shop_event *e)
 {
-	struct buf key = { 0 };
-
 	for (unsigned i = 0; e->claims >> i != 0; i++) {
 		if (!(e->claims & 1u << i))
 			continue;
-		buf_clear(&key);
-		who_key(&key, flow_base_of(e), flow_key(e, i));
-		flow_key_del(&f->promised_keys, buf_as_span(&key));
-		if (!flow_key_has(&f->promised_keys, buf_as_span(&key)) &&
+		flow_key_del(&f->promised_keys, flow_key_text(f, e, i));
+		if (!flow_key_is_promised(f, e, i) &&
 			who_find(f->who, flow_base_of(e), flow_key(e, i)).promised)
 			who_forget(f->who, flow_base_of(e), flow_key(e, i));
 	}
 	e->claims = 0;
-	buf_free(&key);
 }
 
 /* May the event go straight to the card that its first key leads to?  Not while another key leads to nobody (unless
@@ -170,7 +156,7 @@ static struct who_card flow_recall(struct flow *f, struct shop_event *e)
 
 void flow_identify_anew(struct flow *f, struct shop_event *e)
 {
-	flow_each_key(e, flow_key_add, &f->pending_keys);
+	flow_each_key(f, e, flow_key_add, &f->pending_keys);
 	flow_place(f, e, FLOW_UNKNOWN);
 }
 
@@ -178,7 +164,7 @@ void flow_identify(struct flow *f, struct shop_event *e)
 {
 	struct who_card card = { .version = -1 };
 
-	if (f->pending_keys.n == 0 || !flow_each_key(e, flow_key_has, &f->pending_keys))
+	if (f->pending_keys.n == 0 || !flow_each_key(f, e, flow_key_has, &f->pending_keys))
 		card = flow_recall(f, e);
 	if (card.customer == 0 && e->identity[0].kind == IDENTITY_CUSTOMER &&
 		!e->previous.value.n) {
@@ -251,11 +237,12 @@ static void flow_hold(struct flow *f, struct shop_event *e)
 {
 	f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
 	flow_place(f, e, FLOW_HELD);
-	flow_each_key(e, flow_key_add, &f->held_keys);
+	flow_each_key(f, e, flow_key_add, &f->held_keys);
 }
 
 /* Does one of the list that came before the event share an identity with it? */
-static bool flow_is_behind(const struct shop_event_list *list, const struct shop_event *e)
+static bool flow_is_behind(
+	struct flow *f, const struct shop_event_list *list, const struct shop_event *e)
 {
 	struct map keys = { 0 };
 	const struct shop_event *x;
@@ -265,8 +252,8 @@ static bool flow_is_behind(const struct shop_event_list *list, const struct shop
 		if (x->arrival > e->arrival || behind)
 			break;
 		if (keys.n == 0)
-			flow_each_key(e, flow_key_add, &keys);
-		behind = flow_each_key(x, flow_key_has, &keys);
+			flow_each_key(f, e, flow_key_add, &keys);
+		behind = flow_each_key(f, x, flow_key_has, &keys);
 	}
 	map_fini(&keys);
 	return behind;
@@ -275,8 +262,8 @@ static bool flow_is_behind(const struct shop_event_list *list, const struct shop
 /* One that was judged to be another's goes before those that came after it. */
 static bool flow_is_held(struct flow *f, const struct shop_event *e)
 {
-	return f->held_keys.n > 0 && flow_each_key(e, flow_key_has, &f->held_keys) &&
-	       flow_is_behind(&f->held, e);
+	return f->held_keys.n > 0 && flow_each_key(f, e, flow_key_has, &f->held_keys) &&
+	       flow_is_behind(f, &f->held, e);
 }
 
 /* Held ones are asked for again, before those that came later. */
@@ -285,7 +272,7 @@ static void flow_release(struct flow *f)
 	struct shop_event *e;
 
 	while ((e = TAILQ_LAST(&f->held, shop_event_list)) != NULL) {
-		flow_each_key(e, flow_key_del, &f->held_keys);
+		flow_each_key(f, e, flow_key_del, &f->held_keys);
 		flow_place(f, e, FLOW_UNKNOWN);
 	}
 }
@@ -555,7 +542,7 @@ void flow_ask_done(struct flow_lane *l)
 	flow_learn_all(l);
 	while ((e = TAILQ_FIRST(&l->asked)) != NULL) {
 		TAILQ_REMOVE(&l->asked, e, link);
-		if (flow_is_behind(&f->unknown, e)) { /* it came back from a card that is gone */
+		if (flow_is_behind(f, &f->unknown, e)) { /* it came back from a card that is gone */
 			flow_place(f, e, FLOW_UNKNOWN);
 			continue;
 		}

@@ -6,6 +6,7 @@
 
 #include "base/now.h"
 #include "intake/admit.h"
+#include "main/ctl_db.h"
 #include "main/settings.h"
 #include "model/shop.h"
 #include "store/pg_int.h"
@@ -80,15 +81,10 @@ bool ctl_customer_card(
 	struct block *b, int64_t customer, struct arena *a, struct customer *ret, struct err *err)
 {
 	const struct bind_reader reader = { .arena = a };
-	struct bind bind = { .n = 0 };
 	struct db_rows *rows = NULL;
 	bool ok;
 
-	bind_begin(&bind, SQL_CARD_READ);
-	bind_i64(&bind, 0, customer);
-	ok = block_exec(b, &bind, &rows, err);
-	bind_fini(&bind);
-	if (!ok)
+	if (!ctl_db_number(b, SQL_CARD_READ, customer, &rows, err))
 		return false;
 	memset(ret, 0, sizeof *ret);
 	ok = db_rows_count(rows) > 0 ||

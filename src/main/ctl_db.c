@@ -43,17 +43,25 @@ bool ctl_db_end(struct block *b, bool ok, struct err *err)
 	return false;
 }
 
+bool ctl_db_number(
+	struct block *b, enum sql_id sql, int64_t number, struct db_rows **ret, struct err *err)
+{
+	struct bind bind = { .n = 0 };
+	bool ok;
+
+	bind_begin(&bind, sql);
+	bind_i64(&bind, 0, number);
+	ok = block_exec(b, &bind, ret, err);
+	bind_fini(&bind);
+	return ok;
+}
+
 /* *ret_held: nobody else has the card; it is ours until the end of the transaction. */
 static bool ctl_db_hold(struct block *b, int64_t customer, bool *ret_held, struct err *err)
 {
-	struct bind bind = { .n = 0 };
 	struct db_rows *rows = NULL;
-	bool ok;
+	bool ok = ctl_db_number(b, SQL_CLAIM_LOCK, customer, &rows, err);
 
-	bind_begin(&bind, SQL_CLAIM_LOCK);
-	bind_i64(&bind, 0, customer);
-	ok = block_exec(b, &bind, &rows, err);
-	bind_fini(&bind);
 	*ret_held = ok && db_rows_count(rows) > 0;
 	block_rows_free(rows);
 	return ok;
@@ -61,15 +69,9 @@ static bool ctl_db_hold(struct block *b, int64_t customer, bool *ret_held, struc
 
 bool ctl_db_holder(struct block *b, enum sql_id sql, int64_t id, int64_t *ret, struct err *err)
 {
-	struct bind bind = { .n = 0 };
 	struct db_rows *rows = NULL;
-	bool ok;
 
-	bind_begin(&bind, sql);
-	bind_i64(&bind, 0, id);
-	ok = block_exec(b, &bind, &rows, err);
-	bind_fini(&bind);
-	if (!ok)
+	if (!ctl_db_number(b, sql, id, &rows, err))
 		return false;
 	*ret = db_rows_count(rows) > 0 ? db_rows_i64(rows, 0, 0) : 0;
 	block_rows_free(rows);
@@ -206,15 +208,9 @@ static bool sweep_once(struct block *b, const struct ctl_db_sweep *s, struct bin
 /* Is everything with a smaller number over? */
 static bool settle_is_over(struct block *b, int64_t ahead, bool *ret, struct err *err)
 {
-	struct bind bind = { .n = 0 };
 	struct db_rows *rows = NULL;
-	bool ok;
 
-	bind_begin(&bind, SQL_WRITES_OVER);
-	bind_i64(&bind, 0, ahead);
-	ok = block_exec(b, &bind, &rows, err);
-	bind_fini(&bind);
-	if (!ok)
+	if (!ctl_db_number(b, SQL_WRITES_OVER, ahead, &rows, err))
 		return false;
 	*ret = db_rows_bool(rows, 0, 0);
 	block_rows_free(rows);

@@ -16,6 +16,9 @@ enum { CTL_TIME_SIZE = 32 };
 struct block *ctl_db_open(const struct ctl_env *env, struct err *err) MUST_CHECK;
 
 bool ctl_db_begin(struct block *b, struct err *err) MUST_CHECK;
+/* Executes sql, whose only parameter is this number; the caller frees the rows (block_rows_free). */
+bool ctl_db_number(struct block *b, enum sql_id sql, int64_t number, struct db_rows **ret,
+	struct err *err) MUST_CHECK;
 /* Whose it is: the first column of what sql, with a number for parameter, answers; 0: there is none. */
 bool ctl_db_holder(
 	struct block *b, enum sql_id sql, int64_t id, int64_t *ret, struct err *err) MUST_CHECK;

@@ -538,6 +538,18 @@ static void load_on_pick_end(void *arg, const struct db_end *end)
 	db_sync(l->db, load_on_end, l);
 }
 
+/* The statement of this list for the limit-th of pick_limits. */
+static void load_pick(struct pg_lane *l, enum due_kind list, enum sql_id first, unsigned limit)
+{
+	if (l->batch->leave & 1u << list)
+		return;
+	bind_begin(&l->bind, (enum sql_id)(first + limit));
+	bind_i64(&l->bind, 0, l->batch->skip);
+	if (list == DUE_CHAIN)
+		bind_int(&l->bind, 1, RULE_LEVEL);
+	db_send(l->db, &l->bind, load_on_picked, l, first);
+}
+
 static void load_due(struct pg_lane *l)
 {
 	unsigned i = PICK_LIMITS - 1;
@@ -550,22 +562,9 @@ static void load_due(struct pg_lane *l)
 	db_send_plain(l->db, SQL_CLOCK, load_on_picked, l, SQL_CLOCK);
 	if (l->batch->want_engines)
 		db_send_plain(l->db, SQL_ENGINES, load_on_picked, l, SQL_ENGINES);
-	if (!(l->batch->leave & 1u << DUE_CHAIN)) {
-		bind_begin(&l->bind, (enum sql_id)(SQL_PICK_CHAIN_1 + i));
-		bind_int(&l->bind, 0, RULE_LEVEL);
-		bind_i64(&l->bind, 1, l->batch->skip);
-		db_send(l->db, &l->bind, load_on_picked, l, SQL_PICK_CHAIN_1);
-	}
-	if (!(l->batch->leave & 1u << DUE_TASK)) {
-		bind_begin(&l->bind, (enum sql_id)(SQL_PICK_TASK_1 + i));
-		bind_i64(&l->bind, 0, l->batch->skip);
-		db_send(l->db, &l->bind, load_on_picked, l, SQL_PICK_TASK_1);
-	}
-	if (!(l->batch->leave & 1u << DUE_INBOX)) {
-		bind_begin(&l->bind, (enum sql_id)(SQL_PICK_INBOX_1 + i));
-		bind_i64(&l->bind, 0, l->batch->skip);
-		db_send(l->db, &l->bind, load_on_picked, l, SQL_PICK_INBOX_1);
-	}
+	load_pick(l, DUE_CHAIN, SQL_PICK_CHAIN_1, i);
+	load_pick(l, DUE_TASK, SQL_PICK_TASK_1, i);
+	load_pick(l, DUE_INBOX, SQL_PICK_INBOX_1, i);
 	db_sync(l->db, load_on_pick_end, l);
 }
 

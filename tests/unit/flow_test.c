@@ -1258,20 +1258,27 @@ static void test_an_address_that_another_engine_met_is_joined(void **state)
 	assert_int_equal(mem_tables(store)->n_events, 2);
 }
 
+/* The browsers x and y, who are known, give one new address in one request. */
+static void post_browsers(struct post *p, const char *first_id, int64_t *ret_x, int64_t *ret_y)
+{
+	*ret_x = post_one("1", IDENTITY_ANONYMOUS, "x");
+	*ret_y = post_one("2", IDENTITY_ANONYMOUS, "y");
+	post_also(post_as(p, first_id, IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(p, "4", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "y");
+	post_send(p);
+	for (int i = 0; i < 50 && !p->done; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p->done, 1);
+}
+
 /* Two browsers give one new address in one batch: the card that gets it takes the other over. */
 static void test_an_address_that_two_browsers_give_is_one_card(void **state)
 {
-	int64_t x = post_one("1", IDENTITY_ANONYMOUS, "x"),
-		y = post_one("2", IDENTITY_ANONYMOUS, "y");
 	struct post p = { .done = 0 };
+	int64_t x, y;
 
 	(void)state;
-	post_also(post_as(&p, "3", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "x");
-	post_also(post_as(&p, "4", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "y");
-	post_send(&p);
-	for (int i = 0; i < 5; i++, now_us += 10000)
-		pump();
-	assert_int_equal(p.done, 1);
+	post_browsers(&p, "3", &x, &y);
 	assert_true(x != y);
 	assert_true(card_of(x)->merged_into == y || card_of(y)->merged_into == x);
 	all_events_are_of(owner_of(IDENTITY_EMAIL, "a@b.c"));
@@ -1281,17 +1288,11 @@ static void test_an_address_that_two_browsers_give_is_one_card(void **state)
 /* So it is when the first of the two came to nothing. */
 static void test_a_promise_that_is_broken_holds_nobody(void **state)
 {
-	int64_t x = post_one("1", IDENTITY_ANONYMOUS, "x"),
-		y = post_one("2", IDENTITY_ANONYMOUS, "y");
 	struct post p = { .done = 0 };
+	int64_t x, y;
 
 	(void)state;
-	post_also(post_as(&p, "bad", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "x");
-	post_also(post_as(&p, "4", IDENTITY_EMAIL, "a@b.c"), IDENTITY_ANONYMOUS, "y");
-	post_send(&p);
-	for (int i = 0; i < 50 && !p.done; i++, now_us += 10000)
-		pump();
-	assert_int_equal(p.done, 1);
+	post_browsers(&p, "bad", &x, &y);
 	assert_int_equal(p.events[0].status, EVENT_QUARANTINED);
 	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
 	assert_int_equal(owner_of(IDENTITY_EMAIL, "a@b.c"), y);
