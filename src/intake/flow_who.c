@@ -448,14 +448,14 @@ static void flow_on_asked(void *arg, enum store_end end, const struct err *err)
 
 /* ---- handing out ---- */
 
-/* Another engine has joined the card that the cache knows, and events wait for that one: they come first.  Their batch
- * finds it gone, and then they are asked for, too. */
+/* Another engine has joined the card that the cache knows, or was quicker with a key that is promised to it, and events
+ * wait for that one: they come first.  Their batch finds so, and then they are asked for, too. */
 static bool flow_is_outdated(struct flow *f, const struct store_identity *a)
 {
 	struct who_card old = who_find(f->who, a->base, &(struct identity){ a->kind, a->value });
 
-	return old.customer != 0 && !old.promised && a->customer != 0 &&
-	       old.customer != a->customer && map_get(&f->customers, MAP_KEY(old.customer)) != NULL;
+	return old.customer != 0 && a->customer != 0 && old.customer != a->customer &&
+	       map_get(&f->customers, MAP_KEY(old.customer)) != NULL;
 }
 
 static bool flow_comes_too_soon(const struct flow_lane *l, const struct shop_event *e)
