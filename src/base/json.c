@@ -550,7 +550,7 @@ const char *json_check_object(const char *p, const char *end, struct json_member
 	size_t n_want, struct json_fault *ret_fault)
 {
 	/* 3 kB that need no zeroes: the stack of keys and the frames are written before they are read */
-	__attribute__((uninitialized)) struct json_scan s;
+	UNSET struct json_scan s;
 
 	s.begin = p;
 	s.end = end;

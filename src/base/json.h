@@ -100,9 +100,11 @@ bool json_next(struct json_iter *it, struct span *ret_key, struct span *ret_valu
 
 /* Quoted and escaped; s is valid UTF-8 without NUL (json_is_text). */
 void json_put_text(struct buf *b, struct span s);
+/* The same without the quotes. */
+void json_put_inside(struct buf *b, struct span s);
 /* The shortest digits that read back as x; whole numbers without ".0".  x is finite. */
 void json_put_number(struct buf *b, double x);
-/* `"key":`, with a comma before it unless it opens its object. */
+/* `"key":`, with a comma before it unless it opens its object; key is a plain name, without " and \. */
 void json_put_key(struct buf *b, const char *key);
 /* The same value without blanks, escapes written one way, keys sorted by their bytes, numbers as
  * they were spelled: equal values that a sender wrote twice become equal bytes, for content

@@ -113,6 +113,9 @@ static const char *json_skip_nest(const char *p, const char *end)
 /* Behind the value that begins exactly at p. */
 static const char *json_skip(const char *p, const char *end)
 {
+	static const unsigned char stops[256] = {
+		[','] = 1, [']'] = 1, ['}'] = 1, [' '] = 1, ['\n'] = 1, ['\t'] = 1, ['\r'] = 1
+	};
 	bool escaped;
 
 	if (p == end)
@@ -121,7 +124,7 @@ static const char *json_skip(const char *p, const char *end)
 		return json_skip_text(p + 1, end, &escaped);
 	if (*p == '{' || *p == '[')
 		return json_skip_nest(p, end);
-	while (p < end && *p != ',' && *p != ']' && *p != '}' && !json_is_blank(*p))
+	while (p < end && !stops[(unsigned char)*p])
 		p++;
 	return p;
 }
@@ -422,13 +425,11 @@ static const char *json_escaped(unsigned char c, char tmp[8])
 	return tmp;
 }
 
-void json_put_text(struct buf *b, struct span s)
+void json_put_inside(struct buf *b, struct span s)
 {
 	const char *from = s.p, *end = json_end(s);
 	char tmp[8];
 
-	buf_reserve(b, s.n + 2);
-	buf_char(b, '"');
 	for (const char *p = s.p; p < end; p++) {
 		const char *esc;
 
@@ -440,6 +441,13 @@ void json_put_text(struct buf *b, struct span s)
 		from = p + 1;
 	}
 	buf_add(b, from, (size_t)(end - from));
+}
+
+void json_put_text(struct buf *b, struct span s)
+{
+	buf_reserve(b, s.n + 2);
+	buf_char(b, '"');
+	json_put_inside(b, s);
 	buf_char(b, '"');
 }
 
@@ -486,10 +494,17 @@ void json_put_number(struct buf *b, double x)
 
 void json_put_key(struct buf *b, const char *key)
 {
-	if (b->n > 0 && b->p[b->n - 1] != '{')
-		buf_char(b, ',');
-	json_put_text(b, span_of(key));
-	buf_char(b, ':');
+	size_t n = strlen(key);
+	char *at = buf_reserve(b, n + 4);
+
+	if (b->n > 0 && at[-1] != '{')
+		*at++ = ',';
+	*at++ = '"';
+	memcpy(at, key, n);
+	at[n] = '"';
+	at[n + 1] = ':';
+	at[n + 2] = '\0';
+	b->n = (size_t)(at + n + 2 - b->p);
 }
 
 enum { JSON_CANON_KEPT = 1 << 20 }; /* bytes; more is given back */
@@ -499,6 +514,7 @@ struct json_slot {
 	const char *p; /* where it begins in the output */
 	size_t n_key;  /* its quoted key */
 	size_t n;      /* all of it */
+	uint64_t head; /* the key's first bytes, in their order */
 };
 
 struct json_canon {
@@ -517,7 +533,18 @@ static int json_slot_order(const void *va, const void *vb)
 {
 	const struct json_slot *a = va, *b = vb;
 
+	if (a->head != b->head) /* a shorter key has ended in its quote, which is in no other */
+		return a->head < b->head ? -1 : 1;
 	return span_cmp((struct span){ a->p, a->n_key }, (struct span){ b->p, b->n_key });
+}
+
+/* The bytes behind the opening quote. */
+static uint64_t json_slot_head(const char *key, size_t n)
+{
+	uint64_t head = 0;
+
+	memcpy(&head, key + 1, n - 1 < sizeof head ? n - 1 : sizeof head);
+	return be64toh(head);
 }
 
 /* Few are sorted by insertion, which is twice as fast as qsort for a usual object. */
@@ -571,6 +598,7 @@ static const char *json_canon_object(struct json_canon *c, const char *p, const 
 
 		p = json_canon_value(c, p, end);
 		slot.n_key = (size_t)(c->to - slot.p);
+		slot.head = json_slot_head(slot.p, slot.n_key);
 		p = json_gap(p, end);
 		if (p == end)
 			break;

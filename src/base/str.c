@@ -80,7 +80,12 @@ void buf_grow(struct buf *b, size_t more)
 	b->cap = b->cap ? b->cap : 64;
 	while (b->cap < need)
 		b->cap *= 2;
-	b->p = xrealloc(b->p, b->cap);
+	if (b->lent) {
+		b->p = memcpy(xmalloc(b->cap), b->p, b->n);
+		b->lent = false;
+	} else {
+		b->p = xrealloc(b->p, b->cap);
+	}
 }
 
 void buf_int(struct buf *b, int64_t v)
@@ -126,7 +131,8 @@ void buf_clear(struct buf *b)
 
 void buf_free(struct buf *b)
 {
-	free(b->p);
+	if (!b->lent)
+		free(b->p);
 	*b = (struct buf){ 0 };
 }
 

@@ -21,6 +21,11 @@ struct span {
 };
 
 #define SPAN(lit) ((struct span){ (lit), sizeof(lit) - 1 })
+/* the same in tables */
+#define SPAN_INIT(lit)                                                                             \
+	{                                                                                          \
+		(lit), sizeof(lit) - 1                                                             \
+	}
 #define SPAN_ARG(s) (int)(s).n, (s).n ? (s).p : "" /* for "%.*s" */
 
 /* Inline, as the writers of a buf below: an event passes through a hundred of them. */
@@ -60,8 +65,16 @@ bool span_to_i64(struct span a, int64_t *ret) MUST_CHECK;
 struct buf {
 	char *p;
 	size_t n;   /* bytes written */
-	size_t cap; /* bytes allocated */
+	size_t cap; /* bytes there are */
+	bool lent;  /* they are somebody else's: who needs more gets his own */
 };
+/* One that begins on an array, so that short texts need no memory; freed like any other:
+ *
+ *	UNSET char first[BUF_USUAL];
+ *	struct buf text = BUF_ON(first);
+ */
+enum { BUF_USUAL = 512 };
+#define BUF_ON(array) ((struct buf){ .p = (array), .cap = sizeof(array), .lent = true })
 
 /* For buf_reserve: takes more memory. */
 void buf_grow(struct buf *b, size_t more);

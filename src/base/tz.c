@@ -398,17 +398,21 @@ static struct tz *tz_load(const char *name)
 
 const struct tz *tz_get(const char *name)
 {
-	struct tz **bucket = &tz_buckets[span_hash(span_of(name)) % TZ_BUCKETS], *tz;
+	static struct tz *last; /* customers of one store are asked for in a row */
+	struct tz **bucket, *tz;
 
+	if (last != NULL && strcmp(last->name, name) == 0)
+		return last;
+	bucket = &tz_buckets[span_hash(span_of(name)) % TZ_BUCKETS];
 	for (tz = *bucket; tz != NULL; tz = tz->next)
 		if (strcmp(tz->name, name) == 0)
-			return tz;
+			return last = tz;
 	tz = tz_name_ok(name) ? tz_load(name) : NULL;
 	if (tz == NULL)
 		return NULL;
 	tz->next = *bucket;
 	*bucket = tz;
-	return tz;
+	return last = tz;
 }
 
 const char *tz_name(const struct tz *tz)

@@ -114,9 +114,11 @@ unsigned wire_params(struct bind *b, const char **values, int *lengths, int *for
 }
 
 /* Puts one value of n bytes; v NULL: the SQL NULL. */
-static void bind_put(struct bind *b, unsigned i, const void *v, size_t n)
+static inline void bind_put(struct bind *b, unsigned i, const void *v, size_t n)
 {
 	struct bind_param *p = &b->p[i];
+	uint32_t length = htobe32((uint32_t)n);
+	char *at;
 
 	assert(i < b->n);
 	if (p->array) {
@@ -126,8 +128,10 @@ static void bind_put(struct bind *b, unsigned i, const void *v, size_t n)
 			memcpy(p->b.p + BIND_ARRAY_FLAGS, &flag, sizeof flag);
 			bind_be32(&p->b, UINT32_MAX);
 		} else {
-			bind_be32(&p->b, (uint32_t)n);
-			buf_add(&p->b, v, n);
+			at = buf_reserve(&p->b, sizeof length + n);
+			memcpy(at, &length, sizeof length);
+			memcpy(at + sizeof length, v, n);
+			p->b.n += sizeof length + n;
 		}
 		p->n++;
 		return;
@@ -182,7 +186,9 @@ void bind_time(struct bind *b, unsigned i, int64_t us)
 
 void bind_text(struct bind *b, unsigned i, struct span s)
 {
-	assert(strchr("sjy", b->p[i].type));
+	char type = b->p[i].type;
+
+	assert(type == 's' || type == 'j' || type == 'y');
 	bind_put(b, i, s.p, s.n);
 }
 
@@ -199,7 +205,8 @@ void bind_hash(struct bind *b, unsigned i, const unsigned char hash[16])
 
 void bind_texts(struct bind *b, unsigned i, const struct span *v, size_t n)
 {
-	struct buf t = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf t = BUF_ON(first);
 
 	buf_char(&t, '{');
 	for (size_t k = 0; k < n; k++) {
@@ -220,7 +227,8 @@ void bind_texts(struct bind *b, unsigned i, const struct span *v, size_t n)
 
 void bind_i64s(struct bind *b, unsigned i, const int64_t *v, size_t n)
 {
-	struct buf t = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf t = BUF_ON(first);
 
 	buf_char(&t, '{');
 	for (size_t k = 0; k < n; k++) {

@@ -5,7 +5,7 @@
  * access is by key), LIMITs are literals, rows of a batch come as arrays through unnest.
  *
  * Keys that two transactions may both insert are inserted in order, so that nobody waits in a circle.
- * Never lock and read in one statement: LOCK locks, READ reads (doc/architecture.md, Locks).
+ * A statement that locks reads the locked row and nothing else (doc/architecture.md, Locks).
  */
 #include "db/sql.h"
 
@@ -218,10 +218,12 @@ const struct sql sql_table[SQL_COUNT] = {
 
 	/*** load ***/
 	[SQL_CARD_LOCK] = { "card_lock", "I",
-		"select id from customer where id = any($1) for no key update skip locked",
+		"select " CARD_COLUMNS
+		" from customer where id = any($1) for no key update skip locked",
 		SQL_LANE, false },
 	[SQL_CARD_LOCK_PATIENT] = { "card_lock_patient", "I",
-		"select id from customer where id = any($1) order by id for no key update",
+		"select " CARD_COLUMNS
+		" from customer where id = any($1) order by id for no key update",
 		SQL_LANE, false },
 	[SQL_CARD_READ] = { "card_read", "I",
 		"select " CARD_COLUMNS " from customer where id = any($1)", SQL_LANE, false },

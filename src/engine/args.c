@@ -113,7 +113,7 @@ struct duration args_duration(lua_State *L, int idx, const char *what)
 {
 	struct duration d = { 0 };
 	struct span text;
-	struct err err;
+	UNSET struct err err;
 	int is_text = lua_type(L, idx) == LUA_TSTRING;
 
 	if (!is_text)
@@ -141,7 +141,7 @@ int64_t args_moment(
 struct span args_json(lua_State *L, struct eval *e, int arg, const char *key, size_t most_bytes)
 {
 	struct span s = { NULL, 0 };
-	struct err err;
+	UNSET struct err err;
 
 	if (!args_push(L, arg, key))
 		return s;

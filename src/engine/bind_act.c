@@ -40,14 +40,26 @@ static size_t act_with_bytes(const struct eval *e)
 	return e->desk->sitting->judge->env.limits.with_bytes;
 }
 
-/* {"id":17}, and what else a step answered. */
-static struct span act_result(struct eval *e, const char *members, int64_t id)
+/* What a step answered: {"id":17}, the code of a message that was over at once, and the time (its name NULL: none). */
+static struct span act_result(
+	struct eval *e, struct span code, const char *time_name, int64_t time_us, int64_t id)
 {
-	struct span s;
+	struct buf *b = &e->desk->sitting->judge->scratch;
 
-	s.p = arena_printf(eval_arena(e), "{%s\"id\":%lld}", members, (long long)id);
-	s.n = strlen(s.p);
-	return s;
+	buf_clear(b);
+	buf_char(b, '{');
+	if (code.p) {
+		json_put_key(b, "code");
+		json_put_text(b, code);
+	}
+	if (time_name) {
+		json_put_key(b, time_name);
+		buf_int(b, time_us);
+	}
+	json_put_key(b, "id");
+	buf_int(b, id);
+	buf_char(b, '}');
+	return sitting_keep(e->desk->sitting, b);
 }
 
 /* The id of a recorded step. */
@@ -258,7 +270,7 @@ static bool act_is_repeated(lua_State *L, struct eval *e, struct span reason)
 static int act_email_repeated(lua_State *L, struct eval *e, struct span template_name)
 {
 	eval_record(L, e, "email", template_name,
-		act_result(e, "\"code\":\"repeated\",", e->chain->id));
+		act_result(e, SPAN("repeated"), NULL, 0, e->chain->id));
 	what_push_handle(L, WHAT_MESSAGE, e->chain->id);
 	return 1;
 }
@@ -276,7 +288,6 @@ static int l_act_email(lua_State *L)
 	struct eval *e = eval_of_run(L, "email");
 	struct span name, result, reason;
 	struct message *m;
-	const char *members;
 
 	args_open(L, 1, "email", keys);
 	name = args_need_text(L, e, 1, "email", "template");
@@ -289,11 +300,7 @@ static int l_act_email(lua_State *L)
 		return act_email_repeated(L, e, name);
 	eval_effect(L, e);
 	m = act_email_write(L, e, name);
-	members = m->code.p ? arena_printf(eval_arena(e), "\"code\":\"%s\",\"expires\":%lld,",
-				      m->code.p, (long long)m->expires_us)
-			    : arena_printf(
-				      eval_arena(e), "\"expires\":%lld,", (long long)m->expires_us);
-	eval_record(L, e, "email", name, act_result(e, members, m->id));
+	eval_record(L, e, "email", name, act_result(e, m->code, "expires", m->expires_us, m->id));
 	what_push_handle(L, WHAT_MESSAGE, m->id);
 	return 1;
 }
@@ -330,7 +337,8 @@ static int l_act_publish(lua_State *L)
 	m->expires_us = act_now(e) + ACT_PUBLISH_US;
 	m->data = sitting_keep(e->desk->sitting, b);
 	act_write_message(e, m);
-	eval_record(L, e, "publish", topic, act_result(e, "", m->id));
+	eval_record(
+		L, e, "publish", topic, act_result(e, (struct span){ NULL, 0 }, NULL, 0, m->id));
 	return 0;
 }
 
@@ -440,7 +448,6 @@ static int l_act_task(lua_State *L)
 		"remind", "priority", "order", "call", "results", "keep", NULL };
 	struct eval *e = eval_of_run(L, "task");
 	struct span title, result;
-	const char *members = "";
 	struct task *t;
 
 	args_open(L, 1, "task", keys);
@@ -451,10 +458,9 @@ static int l_act_task(lua_State *L)
 	}
 	eval_effect(L, e);
 	t = act_task_write(L, e, title);
-	if (t->deadline_us != TIME_NONE)
-		members = arena_printf(
-			eval_arena(e), "\"deadline\":%lld,", (long long)t->deadline_us);
-	eval_record(L, e, "task", title, act_result(e, members, t->id));
+	eval_record(L, e, "task", title,
+		act_result(e, (struct span){ NULL, 0 },
+			t->deadline_us != TIME_NONE ? "deadline" : NULL, t->deadline_us, t->id));
 	what_push_handle(L, WHAT_TASK, t->id);
 	return 1;
 }

@@ -91,18 +91,20 @@ static void set_contact(
 /* Any event: what its `customer` says and the card does not know. */
 static void fill_contacts(struct card_work *w, struct span customer)
 {
-	struct field_want want[] = { { "name", { 0 } }, { "first_name", { 0 } },
-		{ "last_name", { 0 } }, { "lang", { 0 } } };
-	static const enum card_text into[] = { CARD_NAME, CARD_FIRST_NAME, CARD_LAST_NAME,
+	enum { WANTED = 4 };
+	static const struct span keys[WANTED] = { SPAN_INIT("name"), SPAN_INIT("first_name"),
+		SPAN_INIT("last_name"), SPAN_INIT("lang") };
+	static const enum card_text into[WANTED] = { CARD_NAME, CARD_FIRST_NAME, CARD_LAST_NAME,
 		CARD_LANG };
+	struct span f[WANTED];
 
 	set_contact(w, CARD_EMAIL, IDENTITY_EMAIL, false);
 	set_contact(w, CARD_PHONE, IDENTITY_PHONE, false);
 	if (!customer.p)
 		return;
-	field_pick(customer, want, sizeof want / sizeof *want);
-	for (size_t i = 0; i < sizeof want / sizeof *want; i++)
-		fill_text(w->v, into[i], short_text(want[i].value, &w->b->arena));
+	field_pick(customer, keys, f, WANTED);
+	for (int i = 0; i < WANTED; i++)
+		fill_text(w->v, into[i], short_text(f[i], &w->b->arena));
 }
 
 /* "First Last" where no whole name is known. */
@@ -292,18 +294,18 @@ static void set_traits(struct card_work *w)
 		CONSENT,
 		TRAITS
 	};
-	struct field_want t[TRAITS] = { [EMAIL] = { "email", { 0 } },
-		[PHONE] = { "phone", { 0 } },
-		[FIRST] = { "first_name", { 0 } },
-		[LAST] = { "last_name", { 0 } },
-		[NAME] = { "name", { 0 } },
-		[BIRTHDAY] = { "birthday", { 0 } },
-		[GENDER] = { "gender", { 0 } },
-		[LANG] = { "lang", { 0 } },
-		[ZONE] = { "timezone", { 0 } },
-		[CITY] = { "city", { 0 } },
-		[ADDRESS] = { "address", { 0 } },
-		[CONSENT] = { "consent", { 0 } } };
+	static const struct span keys[TRAITS] = { [EMAIL] = SPAN_INIT("email"),
+		[PHONE] = SPAN_INIT("phone"),
+		[FIRST] = SPAN_INIT("first_name"),
+		[LAST] = SPAN_INIT("last_name"),
+		[NAME] = SPAN_INIT("name"),
+		[BIRTHDAY] = SPAN_INIT("birthday"),
+		[GENDER] = SPAN_INIT("gender"),
+		[LANG] = SPAN_INIT("lang"),
+		[ZONE] = SPAN_INIT("timezone"),
+		[CITY] = SPAN_INIT("city"),
+		[ADDRESS] = SPAN_INIT("address"),
+		[CONSENT] = SPAN_INIT("consent") };
 	static const enum card_text into[TRAITS] = { [FIRST] = CARD_FIRST_NAME,
 		[LAST] = CARD_LAST_NAME,
 		[NAME] = CARD_NAME,
@@ -312,23 +314,24 @@ static void set_traits(struct card_work *w)
 		[LANG] = CARD_LANG,
 		[CITY] = CARD_CITY };
 	struct arena *a = &w->b->arena;
+	struct span t[TRAITS];
 
-	field_pick(w->e->data, t, TRAITS);
-	if (t[EMAIL].value.p)
+	field_pick(w->e->data, keys, t, TRAITS);
+	if (t[EMAIL].p)
 		set_contact(w, CARD_EMAIL, IDENTITY_EMAIL, true);
-	if (t[PHONE].value.p)
+	if (t[PHONE].p)
 		set_contact(w, CARD_PHONE, IDENTITY_PHONE, true);
-	if (!t[CITY].value.p)
-		t[CITY].value = field_get(t[ADDRESS].value, "city");
+	if (!t[CITY].p)
+		t[CITY] = field_get(t[ADDRESS], "city");
 	for (int i = 0; i < TRAITS; i++) {
-		struct span text = into[i] ? short_text(t[i].value, a) : (struct span){ 0 };
+		struct span text = into[i] ? short_text(t[i], a) : (struct span){ 0 };
 
 		if (text.n)
 			card_set_text(w->v, into[i], text);
 	}
-	set_zone(w, field_text(t[ZONE].value, a));
-	if (t[CONSENT].value.p)
-		set_consents(w, t[CONSENT].value);
+	set_zone(w, field_text(t[ZONE], a));
+	if (t[CONSENT].p)
+		set_consents(w, t[CONSENT]);
 	set_attributes(w);
 }
 
@@ -363,7 +366,8 @@ static void set_seen(struct card_work *w)
 static void set_cart(struct card_work *w)
 {
 	struct customer *c = w->v->card;
-	struct buf cart = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf cart = BUF_ON(first);
 	struct json_iter it;
 	struct span key, value;
 

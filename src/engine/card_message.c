@@ -106,21 +106,21 @@ static bool is_refused_recipient(struct span permanent, struct span code)
 void card_apply_message(struct card_work *w)
 {
 	enum { ID, CHANNEL, ADDRESS, PERMANENT, CODE, WANTED };
-	struct field_want f[WANTED] = { [ID] = { "message_id", { 0 } },
-		[CHANNEL] = { "channel", { 0 } },
-		[ADDRESS] = { "address", { 0 } },
-		[PERMANENT] = { "permanent", { 0 } },
-		[CODE] = { "code", { 0 } } };
-	struct span word = word_of(w->e->type), channel;
+	static const struct span keys[WANTED] = { [ID] = SPAN_INIT("message_id"),
+		[CHANNEL] = SPAN_INIT("channel"),
+		[ADDRESS] = SPAN_INIT("address"),
+		[PERMANENT] = SPAN_INIT("permanent"),
+		[CODE] = SPAN_INIT("code") };
+	struct span word = word_of(w->e->type), channel, f[WANTED];
 	struct arena *a = &w->b->arena;
 	struct visit_outcome *line;
 	int64_t message;
 
 	if (!word.n)
 		return;
-	field_pick(w->e->data, f, WANTED);
-	channel = channel_of(f[CHANNEL].value, a);
-	if (field_integer(f[ID].value, &message) && message > 0) {
+	field_pick(w->e->data, keys, f, WANTED);
+	channel = channel_of(f[CHANNEL], a);
+	if (field_integer(f[ID], &message) && message > 0) {
 		line = arena_new(a, struct visit_outcome);
 		*line = (struct visit_outcome){ message, word, w->at_us };
 		BATCH_PUSH(a, w->v->outcomes, w->v->n_outcomes, w->v->cap_outcomes) = line;
@@ -128,13 +128,12 @@ void card_apply_message(struct card_work *w)
 	if (!channel.n)
 		return;
 	if (span_is(word, "complained") || span_is(word, "unsubscribed")) {
-		suppress(w, channel, field_text(f[ADDRESS].value, a), word);
+		suppress(w, channel, field_text(f[ADDRESS], a), word);
 		if (!w->v->card->hidden)
 			card_consent(w->b, w->v, channel, false, w->e->type, w->at_us, w->e->seq);
-	} else if (span_is(word, "bounced") && is_permanent(f[PERMANENT].value, f[CODE].value)) {
-		suppress(w, channel, field_text(f[ADDRESS].value, a), word);
-	} else if (span_is(word, "failed") &&
-		   is_refused_recipient(f[PERMANENT].value, f[CODE].value)) {
-		suppress(w, channel, field_text(f[ADDRESS].value, a), SPAN("bounced"));
+	} else if (span_is(word, "bounced") && is_permanent(f[PERMANENT], f[CODE])) {
+		suppress(w, channel, field_text(f[ADDRESS], a), word);
+	} else if (span_is(word, "failed") && is_refused_recipient(f[PERMANENT], f[CODE])) {
+		suppress(w, channel, field_text(f[ADDRESS], a), SPAN("bounced"));
 	}
 }

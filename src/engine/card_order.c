@@ -95,7 +95,8 @@ static void stamps_read(struct row *r)
 
 static void stamps_write(struct row *r)
 {
-	struct buf out = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf out = BUF_ON(first);
 
 	if (!r->touched)
 		return;
@@ -178,7 +179,8 @@ static void set_tracking(struct row *r, struct span value)
 /* {"order_id":..., "previous":..., "status":...} */
 static struct span status_data(struct arena *a, const struct order_status *s)
 {
-	struct buf data = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf data = BUF_ON(first);
 
 	buf_char(&data, '{');
 	json_put_key(&data, "order_id");
@@ -299,7 +301,8 @@ static void book(struct row *r, struct worth before)
 /* One line of the order, with its order_id. */
 static struct span line_data(struct arena *a, struct span order_id, struct span line)
 {
-	struct buf data = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf data = BUF_ON(first);
 	struct json_iter it;
 	struct span key, value;
 
@@ -325,19 +328,23 @@ static void tell_lines(struct row *r, struct span products)
 	struct card_work *w = r->w;
 	struct json_iter it;
 	struct span line;
-	char what[32];
 	int n = 0;
 
 	if (!products.p || json_kind(products) != JSON_ARRAY || w->e->import)
 		return;
 	json_iter_init(&it, products);
 	while (n < CARD_LINES_MOST && json_next(&it, NULL, &line)) {
+		UNSET char first[BUF_USUAL];
+		struct buf what = BUF_ON(first);
+
 		if (json_kind(line) != JSON_OBJECT)
 			continue;
-		snprintf(what, sizeof what, "bought/%d", ++n);
+		buf_str(&what, "bought/");
+		buf_int(&what, ++n);
 		card_push_follow(
-			w, card_follow_up(w->b, w->e, SPAN("product.bought"), span_of(what),
+			w, card_follow_up(w->b, w->e, SPAN("product.bought"), buf_as_span(&what),
 				   line_data(&w->b->arena, r->order->id, line), EVENT_DERIVED));
+		buf_free(&what);
 	}
 }
 
@@ -359,39 +366,40 @@ enum {
 	F_TRACKING_URL,
 	F_WANTED
 };
-static const char *const wanted[F_WANTED] = { "order_id", "total", "revenue", "number", "currency",
-	"payment", "channel", "coupon", "status", "products", "delivery_at", "delivery_until",
-	"tracking_number", "carrier", "tracking_url" };
+static const struct span wanted[F_WANTED] = { SPAN_INIT("order_id"), SPAN_INIT("total"),
+	SPAN_INIT("revenue"), SPAN_INIT("number"), SPAN_INIT("currency"), SPAN_INIT("payment"),
+	SPAN_INIT("channel"), SPAN_INIT("coupon"), SPAN_INIT("status"), SPAN_INIT("products"),
+	SPAN_INIT("delivery_at"), SPAN_INIT("delivery_until"), SPAN_INIT("tracking_number"),
+	SPAN_INIT("carrier"), SPAN_INIT("tracking_url") };
 
 /* Everything but status, total and products that an order.* event may say. */
-static void set_details(struct row *r, const struct field_want *f)
+static void set_details(struct row *r, const struct span *f)
 {
 	struct order *o = r->order;
 
-	set_word(r, ROW_NUMBER, &o->number, f[F_NUMBER].value);
-	set_word(r, ROW_CURRENCY, &o->currency, f[F_CURRENCY].value);
-	set_word(r, ROW_PAYMENT, &o->payment, f[F_PAYMENT].value);
-	set_word(r, ROW_CHANNEL, &o->channel, f[F_CHANNEL].value);
-	set_word(r, ROW_COUPON, &o->coupon, f[F_COUPON].value);
-	set_word(r, ROW_CARRIER, &o->carrier, f[F_CARRIER].value);
-	set_word(r, ROW_TRACKING_URL, &o->tracking_url, f[F_TRACKING_URL].value);
-	set_time(r, ROW_DELIVERY_AT, &o->delivery_us, f[F_DELIVERY_AT].value);
-	set_time(r, ROW_DELIVERY_UNTIL, &o->delivery_until_us, f[F_DELIVERY_UNTIL].value);
-	set_tracking(r, f[F_TRACKING].value);
+	set_word(r, ROW_NUMBER, &o->number, f[F_NUMBER]);
+	set_word(r, ROW_CURRENCY, &o->currency, f[F_CURRENCY]);
+	set_word(r, ROW_PAYMENT, &o->payment, f[F_PAYMENT]);
+	set_word(r, ROW_CHANNEL, &o->channel, f[F_CHANNEL]);
+	set_word(r, ROW_COUPON, &o->coupon, f[F_COUPON]);
+	set_word(r, ROW_CARRIER, &o->carrier, f[F_CARRIER]);
+	set_word(r, ROW_TRACKING_URL, &o->tracking_url, f[F_TRACKING_URL]);
+	set_time(r, ROW_DELIVERY_AT, &o->delivery_us, f[F_DELIVERY_AT]);
+	set_time(r, ROW_DELIVERY_UNTIL, &o->delivery_until_us, f[F_DELIVERY_UNTIL]);
+	set_tracking(r, f[F_TRACKING]);
 }
 
 /* What the order costs. */
-static void set_total(struct row *r, const struct field_want *f)
+static void set_total(struct row *r, const struct span *f)
 {
 	double total;
 
-	if ((field_number(f[F_TOTAL].value, &total) || field_number(f[F_REVENUE].value, &total)) &&
-		total >= 0)
+	if ((field_number(f[F_TOTAL], &total) || field_number(f[F_REVENUE], &total)) && total >= 0)
 		set_amount(r, ROW_TOTAL, &r->order->total, total);
 }
 
 /* order.placed: now it counts. */
-static void place(struct row *r, const struct field_want *f)
+static void place(struct row *r, const struct span *f)
 {
 	struct order *o = r->order;
 	bool is_first = o->placed_us == TIME_NONE;
@@ -401,21 +409,21 @@ static void place(struct row *r, const struct field_want *f)
 		o->changed = true;
 	}
 	if (is_first)
-		tell_lines(r, f[F_PRODUCTS].value);
+		tell_lines(r, f[F_PRODUCTS]);
 }
 
 /* How much of it was paid back in all: everything, where the event does not say. */
-static void refund(struct row *r, const struct field_want *f)
+static void refund(struct row *r, const struct span *f)
 {
 	double amount;
 
-	if (!field_number(f[F_TOTAL].value, &amount) || amount < 0)
+	if (!field_number(f[F_TOTAL], &amount) || amount < 0)
 		amount = r->order->total;
 	set_amount(r, ROW_REFUNDED, &r->order->refunded, amount);
 }
 
 /* order.*: what each type may change. */
-static void apply_order(struct row *r, const struct field_want *f)
+static void apply_order(struct row *r, const struct span *f)
 {
 	struct span type = r->w->e->type, word = word_of(type);
 	bool whole = span_is(type, "order.placed") || span_is(type, "order.updated");
@@ -423,10 +431,10 @@ static void apply_order(struct row *r, const struct field_want *f)
 	set_details(r, f);
 	if (whole) {
 		set_total(r, f);
-		set_products(r, f[F_PRODUCTS].value);
-		set_named_status(r, f[F_STATUS].value, true);
+		set_products(r, f[F_PRODUCTS]);
+		set_named_status(r, f[F_STATUS], true);
 	} else if (span_is(type, "order.status_changed")) {
-		set_named_status(r, f[F_STATUS].value, false);
+		set_named_status(r, f[F_STATUS], false);
 	}
 	if (span_is(word, "refunded"))
 		refund(r, f);
@@ -485,26 +493,22 @@ static bool may_name_order(const struct shop_event *e)
 	return false;
 }
 
-void card_apply_order(struct card_work *w)
+/* An event that may name one does its part. */
+static void apply_named(struct card_work *w)
 {
-	struct field_want f[F_WANTED];
-	struct row r = { .w = w };
+	struct span f[F_WANTED], id;
 	struct worth before;
-	struct span id;
+	struct row r;
 
-	if (!may_name_order(w->e))
-		return;
-	for (int i = 0; i < F_WANTED; i++)
-		f[i].key = wanted[i];
-	field_pick(w->e->data, f, F_WANTED);
-	id = field_text(f[F_ORDER_ID].value, &w->b->arena);
+	field_pick(w->e->data, wanted, f, F_WANTED);
+	id = field_text(f[F_ORDER_ID], &w->b->arena);
 	if (!id.n || id.n > ID_MOST)
 		return;
 	if (w->e->order_elsewhere) {
 		note_elsewhere(w, id);
 		return;
 	}
-	r.order = find_order(w->v, w->e->shop, id);
+	r = (struct row){ .w = w, .order = find_order(w->v, w->e->shop, id) };
 	if (!r.order && !event_names_order(w->e, w->e->shop, id))
 		return; /* no key of the event: its row was not read */
 	if (!r.order)
@@ -514,10 +518,16 @@ void card_apply_order(struct card_work *w)
 	if (span_starts(w->e->type, "order."))
 		apply_order(&r, f);
 	else if (span_starts(w->e->type, "parcel."))
-		set_tracking(&r, f[F_TRACKING].value);
+		set_tracking(&r, f[F_TRACKING]);
 	stamps_write(&r);
 	if (r.order->changed &&
 		(r.order->updated_us == TIME_NONE || w->at_us > r.order->updated_us))
 		r.order->updated_us = w->at_us;
 	book(&r, before);
+}
+
+void card_apply_order(struct card_work *w)
+{
+	if (may_name_order(w->e))
+		apply_named(w);
 }

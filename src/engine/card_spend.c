@@ -72,8 +72,9 @@ void card_spend_add(struct card_work *w, int64_t day, double amount)
 	struct span *spend = &w->v->card->json[CARD_SPEND];
 	int64_t oldest = card_day(w->b->now_us) - SPEND_DAYS;
 	struct spent booking = { day, amount }, s;
+	UNSET char first[BUF_USUAL];
+	struct buf out = BUF_ON(first);
 	struct json_iter it;
-	struct buf out = { 0 };
 	bool booked = false;
 
 	buf_char(&out, '[');

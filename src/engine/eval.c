@@ -73,7 +73,8 @@ static void eval_mark_return(const struct eval_mark *m, struct eval *e)
 void eval_init(struct eval *e, struct desk *d, struct frame *f, const struct rule *rule,
 	const struct shop *shop, struct shop_event *event)
 {
-	memset(e, 0, sizeof *e);
+	memset(e, 0, offsetof(struct eval, fields));
+	e->err.text[0] = e->err.hint[0] = '\0';
 	e->desk = d;
 	e->frame = f;
 	e->rule = rule;
@@ -135,7 +136,7 @@ static void clip_add(struct clipped *c, struct span s)
 static void eval_note(const struct eval *e, bool begins)
 {
 	const struct judge_env *env = &e->desk->sitting->judge->env;
-	struct clipped id;
+	UNSET struct clipped id;
 	char number[24];
 
 	if (!env->note)
@@ -183,7 +184,7 @@ enum eval_end eval_run(struct eval *e, int function_ref)
 {
 	struct judge *j = e->desk->sitting->judge;
 	struct script_run *run;
-	struct eval_mark mark;
+	UNSET struct eval_mark mark;
 	enum script_result result;
 	enum eval_end end;
 
@@ -293,7 +294,8 @@ void eval_cut(struct eval *e)
 void eval_enter_part(struct eval *e)
 {
 	const struct tz *now = desk_zone(e->desk, e->shop);
-	struct span value, name;
+	struct buf *b = &e->desk->sitting->judge->scratch;
+	struct span value;
 	char text[128];
 
 	if (!e->chain) {
@@ -304,9 +306,9 @@ void eval_enter_part(struct eval *e)
 		text[value.n - 2] = '\0';
 		e->zone = tz_get(text);
 	} else if (e->replay.part >= e->replay.n_recorded && now != e->zone && now) {
-		name.p = arena_printf(eval_arena(e), "\"%s\"", tz_name(now));
-		name.n = strlen(name.p);
-		replay_note_read(&e->replay, SPAN("~zone"), name);
+		buf_clear(b);
+		json_put_text(b, span_of(tz_name(now)));
+		replay_note_read(&e->replay, SPAN("~zone"), sitting_keep(e->desk->sitting, b));
 		e->zone = now;
 	}
 	bind_time_set_zone(e->desk->sitting->judge->script, e->zone);

@@ -44,23 +44,24 @@ struct eval {
 	struct frame *frame;
 	const struct rule *rule;
 	const struct shop *shop;
-	struct shop_event *event;        /* what the function is given */
-	struct chain *chain;             /* NULL: `when` or `key` */
-	struct replay replay;            /* of `when` too: its reads go into the verdict */
-	struct span answer;              /* resumed: JSON for the wait it stood at; else {NULL,0} */
-	struct span fields[EVAL_FIELDS]; /* of the event, in the order of reading; for verdicts */
-	unsigned n_fields;
+	struct shop_event *event; /* what the function is given */
+	struct chain *chain;      /* NULL: `when` or `key` */
+	struct replay replay;     /* of `when` too: its reads go into the verdict */
+	struct span answer;       /* resumed: JSON for the wait it stood at; else {NULL,0} */
+	unsigned n_fields;        /* of fields */
 	/* results */
 	bool truth;       /* the function returned something true */
 	struct span text; /* it returned this text or number */
 	struct eval_wait wait;
-	struct err err;
 	bool hit_limit;
 	/* its own */
 	uint64_t number;
 	int function_ref;
 	enum eval_stop stop;
 	const struct tz *zone;
+	/* what eval_init leaves as it is */
+	struct span fields[EVAL_FIELDS]; /* of the event, in the order of reading; for verdicts */
+	struct err err;                  /* of a result that is none; empty until then */
 };
 
 /* Fills what is common; the caller sets chain, answer. */

@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,39 +38,35 @@ struct span field_get(struct span object, const char *key)
 	return (struct span){ NULL, 0 };
 }
 
-/* Which of the wanted members a key names, or n.  Keys with escapes are rare, but they are keys. */
-static size_t find_want(
-	struct span key, const struct field_want *want, const size_t *length, size_t n)
+/* Which of the keys it is, or n.  Keys with escapes are rare, but they are keys. */
+static size_t find_key(struct span key, const struct span *keys, size_t n)
 {
 	bool escaped = memchr(key.p, '\\', key.n) != NULL;
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (escaped ? json_text_is(key, (struct span){ want[i].key, length[i] })
-			    : key.n == length[i] + 2 && key.p[1] == want[i].key[0] &&
-					memcmp(key.p + 1, want[i].key, length[i]) == 0)
+		if (escaped ? json_text_is(key, keys[i])
+			    : key.n == keys[i].n + 2 && key.p[1] == keys[i].p[0] &&
+					memcmp(key.p + 1, keys[i].p, keys[i].n) == 0)
 			break;
 	return i;
 }
 
-void field_pick(struct span object, struct field_want *want, size_t n)
+void field_pick(struct span object, const struct span *keys, struct span *ret_values, size_t n)
 {
-	size_t length[FIELD_WANTS_MOST], i;
 	struct json_iter it;
 	struct span key, value;
+	size_t i;
 
-	assert(n <= FIELD_WANTS_MOST);
-	for (i = 0; i < n; i++) {
-		want[i].value = (struct span){ NULL, 0 };
-		length[i] = strlen(want[i].key);
-	}
+	for (i = 0; i < n; i++)
+		ret_values[i] = (struct span){ NULL, 0 };
 	if (!object.p || json_kind(object) != JSON_OBJECT)
 		return;
 	json_iter_init(&it, object);
 	while (json_next(&it, &key, &value)) {
-		i = find_want(key, want, length, n);
+		i = find_key(key, keys, n);
 		if (i < n && !json_is_null(value))
-			want[i].value = value;
+			ret_values[i] = value;
 	}
 }
 

@@ -24,14 +24,9 @@ const char *field_kind_name(enum field_kind k); /* "any", "text", ... as in lua/
 
 /* The member of an object, or {NULL, 0}: not there, null, or no object. */
 struct span field_get(struct span object, const char *key);
-/* Many members in one pass: fills the values of wanted keys (none empty); what is not there or
- * null gets {NULL, 0}. */
-enum { FIELD_WANTS_MOST = 24 };
-struct field_want {
-	const char *key;
-	struct span value;
-};
-void field_pick(struct span object, struct field_want *want, size_t n);
+/* Many members in one pass: the values of n keys (none empty); what is not there or null gets
+ * {NULL, 0}. */
+void field_pick(struct span object, const struct span *keys, struct span *ret_values, size_t n);
 
 /* Strings without blanks around them, numbers as they were spelled; {NULL, 0} for everything else
  * and for empty text.  Borrows from the value, or takes from the arena where there are escapes. */

@@ -491,12 +491,13 @@ static bool luajson_refuse(struct luajson_writer *w, const char *what)
 /* Goes down into a field; returns the length of the path to come back to. */
 static size_t luajson_enter(struct luajson_writer *w, struct span name)
 {
-	size_t before = w->n_path;
-	int n = snprintf(w->path + before, sizeof w->path - before, "%s%.*s", before ? "." : "",
-		(int)(name.n > 60 ? 60 : name.n), name.p);
+	size_t before = w->n_path, dot = before > 0, n = name.n > 60 ? 60 : name.n;
 
-	if (n > 0 && before + (size_t)n < sizeof w->path)
-		w->n_path = before + (size_t)n;
+	if (before + dot + n < sizeof w->path) {
+		w->path[before] = '.';
+		memcpy(w->path + before + dot, name.p, n);
+		w->n_path = before + dot + n;
+	}
 	return before;
 }
 

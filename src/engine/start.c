@@ -76,7 +76,7 @@ static enum start_turn start_filter(struct start *s)
 /* Calls `when` or `key`. */
 static enum start_turn start_ask_rule(struct start *s, struct eval *e, int function_ref)
 {
-	struct err err;
+	UNSET struct err err;
 
 	eval_init(e, s->desk, s->frame, s->rule, s->frame->event->shop, s->frame->event);
 	if (!replay_open(&e->replay, eval_arena(e), (struct span){ NULL, 0 }, &err))
@@ -99,7 +99,7 @@ static enum start_turn start_key(struct start *s)
 	struct arena *a = &s->desk->sitting->batch->arena;
 	struct span value;
 	enum start_turn turn;
-	struct eval e;
+	UNSET struct eval e;
 
 	s->key = SPAN("");
 	if (s->rule->key_field) {
@@ -255,7 +255,7 @@ static bool start_run(struct start *s)
 	size_t n_messages = s->desk->visit->n_messages;
 	struct chain *c = chain_new(s->desk, s->rule, s->key, event, event->shop);
 	enum eval_end end = EVAL_FAILED;
-	struct eval e;
+	UNSET struct eval e;
 
 	eval_init(&e, s->desk, s->frame, s->rule, event->shop, event);
 	e.chain = c;
@@ -278,11 +278,14 @@ static bool start_run(struct start *s)
 
 bool start_try(struct desk *d, struct frame *f, const struct rule *rule)
 {
-	struct start s = { .desk = d, .frame = f, .rule = rule };
 	size_t n_runs = d->sitting->n_runs;
 	enum start_turn turn;
 	bool queued, is_over;
+	UNSET struct start s;
 
+	s.desk = d;
+	s.frame = f;
+	s.rule = rule;
 	if ((turn = start_filter(&s)) != START_GOES_ON || (turn = start_key(&s)) != START_GOES_ON ||
 		(turn = start_when(&s)) != START_GOES_ON ||
 		(turn = start_room(&s, &queued)) != START_GOES_ON) {

@@ -9,9 +9,7 @@
 #include "base/json.h"
 #include "engine/eval.h"
 
-#include <stdio.h>
-
-enum { VERDICT_VALUE = 120, VERDICT_READS = 40 };
+enum { VERDICT_VALUE = 120, VERDICT_READS = 40, VERDICT_NAME = 100 };
 
 static const char *const verdict_names[] = {
 	[VERDICT_STARTED] = "started",
@@ -44,12 +42,11 @@ const char *verdict_name(enum verdict v)
 static void verdict_put_read(
 	struct buf *b, const char *of, struct span name, struct span value, unsigned *n)
 {
-	char path[128];
-
-	snprintf(path, sizeof path, "%s.%.*s", of, (int)(name.n < 100 ? name.n : 0), name.p);
-	buf_str(b, (*n)++ ? "," : ",\"read\":{");
-	json_put_text(b, span_of(path));
-	buf_char(b, ':');
+	buf_str(b, (*n)++ ? ",\"" : ",\"read\":{\"");
+	buf_str(b, of);
+	if (name.n < VERDICT_NAME)
+		json_put_inside(b, name);
+	buf_str(b, "\":");
 	if (value.n <= VERDICT_VALUE)
 		buf_span(b, value);
 	else
@@ -64,16 +61,16 @@ static void verdict_put_reads(struct buf *b, const struct eval *e)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < e->n_fields; i++) {
-		if (span_is(e->fields[i], "meta") || e->fields[i].n > 100 ||
+		if (span_is(e->fields[i], "meta") || e->fields[i].n > VERDICT_NAME ||
 			!json_is_text(e->fields[i]))
 			continue; /* meta stands beside the verdict */
 		if (!json_get(e->event->data, e->fields[i], &value))
 			value = SPAN("null");
-		verdict_put_read(b, "event", e->fields[i], value, &n);
+		verdict_put_read(b, "event.", e->fields[i], value, &n);
 	}
 	for (size_t i = 0; i < p->n_reads && n < VERDICT_READS; i++)
 		if (*p->reads[i].path.p != '~') /* the engine's own */
-			verdict_put_read(b, "customer", p->reads[i].path, p->reads[i].value, &n);
+			verdict_put_read(b, "customer.", p->reads[i].path, p->reads[i].value, &n);
 	if (n)
 		buf_char(b, '}');
 }

@@ -150,7 +150,8 @@ struct span waits_write(const struct wait_plan *w, struct arena *a)
 {
 	char span_text[DURATION_SIZE];
 	struct span what = what_write(&w->what, a), out;
-	struct buf b = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf b = BUF_ON(first);
 
 	buf_char(&b, '{');
 	json_put_key(&b, "at");

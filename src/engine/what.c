@@ -193,7 +193,7 @@ bool what_check_type(struct span type, struct err *err)
 
 	if (type.n == 0 || type.n > WHAT_TYPE_BYTES || memchr(type.p, '\0', type.n))
 		return err_set(err, "an event type has 1 to %d characters", WHAT_TYPE_BYTES);
-	snprintf(text, sizeof text, "%.*s", SPAN_ARG(type));
+	(void)span_into(type, text, sizeof text);
 	if (star && (star != type.p + type.n - 1 || (type.n > 1 && star[-1] != '.')))
 		return err_set(err, "the pattern \"%s\" is none; write \"order.*\" or \"*\"", text);
 	if (star)
@@ -458,7 +458,7 @@ static bool what_field(struct span data, struct span name, struct span *ret)
 		return true;
 	if (!memchr(name.p, '.', name.n) || name.n >= sizeof path)
 		return false;
-	snprintf(path, sizeof path, "%.*s", SPAN_ARG(name));
+	(void)span_into(name, path, sizeof path);
 	return json_find(data, path, ret);
 }
 
@@ -562,33 +562,28 @@ struct span *what_types(const struct what *w, struct arena *a, unsigned *ret_n)
 	return types;
 }
 
-static void what_put_key(struct buf *b, const char *key)
-{
-	buf_printf(b, "%s\"%s\":", b->p[b->n - 1] == '{' ? "" : ",", key);
-}
-
 /* Keys in the order of their bytes: filter message outcome task type. */
 static void what_put_term(struct buf *b, const struct what_term *t)
 {
 	buf_char(b, '{');
 	if (t->filter.n) {
-		what_put_key(b, "filter");
+		json_put_key(b, "filter");
 		buf_span(b, t->filter);
 	}
 	if (t->kind == WHAT_EVENT) {
-		what_put_key(b, "type");
+		json_put_key(b, "type");
 		json_put_text(b, t->type);
 	} else {
 		if (t->object == WHAT_MESSAGE) {
-			what_put_key(b, "message");
+			json_put_key(b, "message");
 			buf_int(b, t->id);
 		}
 		if (t->outcome.n) {
-			what_put_key(b, "outcome");
+			json_put_key(b, "outcome");
 			json_put_text(b, t->outcome);
 		}
 		if (t->object == WHAT_TASK) {
-			what_put_key(b, "task");
+			json_put_key(b, "task");
 			buf_int(b, t->id);
 		}
 	}
@@ -597,7 +592,8 @@ static void what_put_term(struct buf *b, const struct what_term *t)
 
 struct span what_write(const struct what *w, struct arena *a)
 {
-	struct buf b = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf b = BUF_ON(first);
 	struct span text;
 	unsigned i;
 

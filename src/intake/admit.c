@@ -19,7 +19,7 @@
 
 #include <string.h>
 
-enum { TYPE_MOST = 64, SOURCE_MOST = 256, RANDOM_BYTES = 16 };
+enum { TYPE_MOST = 64, SOURCE_MOST = 256, RANDOM_BYTES = 16, CONTENT_USUAL = 2048 };
 struct admit_limits admit_limits = { .event_bytes = 64 * 1024,
 	.batch_events = 500,
 	.batch_bytes = 1024 * 1024,
@@ -133,9 +133,9 @@ static const char *set_time(struct shop_event *e, struct span time, int64_t *ret
 static void hash_content(
 	const struct shop_event *e, int64_t claimed_us, unsigned char ret[HASH_SIZE])
 {
-	struct buf text = { 0 };
+	UNSET char first[CONTENT_USUAL];
+	struct buf text = BUF_ON(first);
 
-	buf_reserve(&text, e->data.n + 512);
 	buf_span(&text, e->type);
 	buf_char(&text, '\n');
 	if (claimed_us != TIME_NONE)

@@ -65,11 +65,12 @@ static void put_key(struct keys *k, enum identity_kind kind, struct span value)
 /* What shops send when they do not know a customer. */
 static bool is_nobody(struct span id)
 {
-	static const char *const words[] = { "0", "-1", "null", "undefined", "none", "None", "NaN",
-		"false", "N/A", "n/a" };
+	static const struct span words[] = { SPAN_INIT("0"), SPAN_INIT("-1"), SPAN_INIT("null"),
+		SPAN_INIT("undefined"), SPAN_INIT("none"), SPAN_INIT("None"), SPAN_INIT("NaN"),
+		SPAN_INIT("false"), SPAN_INIT("N/A"), SPAN_INIT("n/a") };
 
 	for (size_t i = 0; id.n <= NOBODY_MOST && i < sizeof words / sizeof *words; i++)
-		if (span_is(id, words[i]))
+		if (span_eq(id, words[i]))
 			return true;
 	return false;
 }
@@ -222,8 +223,10 @@ static bool put_previous(struct keys *k, struct span value)
 /* data.customer */
 static void put_customer(struct keys *k, struct span customer)
 {
-	struct field_want want[] = { { "id", { 0 } }, { "email", { 0 } }, { "phone", { 0 } },
-		{ "anonymous_id", { 0 } } };
+	enum { ID, EMAIL, PHONE, ANONYMOUS, WANTED };
+	static const struct span keys[WANTED] = { SPAN_INIT("id"), SPAN_INIT("email"),
+		SPAN_INIT("phone"), SPAN_INIT("anonymous_id") };
+	struct span f[WANTED];
 
 	if (!customer.p)
 		return;
@@ -231,11 +234,11 @@ static void put_customer(struct keys *k, struct span customer)
 		k->unread = "data.customer";
 		return;
 	}
-	field_pick(customer, want, sizeof want / sizeof *want);
-	put_member(k, IDENTITY_ID, want[0].value, "data.customer.id");
-	put_member(k, IDENTITY_EMAIL, want[1].value, "data.customer.email");
-	put_member(k, IDENTITY_PHONE, want[2].value, "data.customer.phone");
-	put_member(k, IDENTITY_ANONYMOUS, want[3].value, "data.customer.anonymous_id");
+	field_pick(customer, keys, f, WANTED);
+	put_member(k, IDENTITY_ID, f[ID], "data.customer.id");
+	put_member(k, IDENTITY_EMAIL, f[EMAIL], "data.customer.email");
+	put_member(k, IDENTITY_PHONE, f[PHONE], "data.customer.phone");
+	put_member(k, IDENTITY_ANONYMOUS, f[ANONYMOUS], "data.customer.anonymous_id");
 }
 
 enum {
@@ -252,27 +255,27 @@ enum {
 };
 
 /* The fields that only some types have for keys. */
-static void put_own(struct keys *k, const struct field_want *f)
+static void put_own(struct keys *k, const struct span *f)
 {
 	struct span type = k->e->type;
 
 	if (span_is(type, "customer.created") || span_is(type, "customer.updated")) {
-		put_member(k, IDENTITY_ID, f[K_ID].value.p ? f[K_ID].value : f[K_CUSTOMER_ID].value,
-			"data.id");
-		put_member(k, IDENTITY_EMAIL, f[K_EMAIL].value, "data.email");
-		put_member(k, IDENTITY_PHONE, f[K_PHONE].value, "data.phone");
+		put_member(k, IDENTITY_ID, f[K_ID].p ? f[K_ID] : f[K_CUSTOMER_ID], "data.id");
+		put_member(k, IDENTITY_EMAIL, f[K_EMAIL], "data.email");
+		put_member(k, IDENTITY_PHONE, f[K_PHONE], "data.phone");
 	} else if (span_starts(type, "call.")) {
-		put_member(k, IDENTITY_PHONE, f[K_FROM].value, "data.from");
+		put_member(k, IDENTITY_PHONE, f[K_FROM], "data.from");
 	}
-	put_member(k, IDENTITY_ORDER, f[K_ORDER].value, "data.order_id");
-	put_member(k, IDENTITY_PARCEL, f[K_PARCEL].value, "data.tracking_number");
+	put_member(k, IDENTITY_ORDER, f[K_ORDER], "data.order_id");
+	put_member(k, IDENTITY_PARCEL, f[K_PARCEL], "data.tracking_number");
 }
 
 /* One of the hidden cards: events about one product, or one store, stay in order. */
 static void put_hidden(struct keys *k)
 {
 	struct span product = field_get(k->e->data, "product_id"), key;
-	struct buf text = { 0 };
+	UNSET char first[BUF_USUAL];
+	struct buf text = BUF_ON(first);
 	uint32_t hash;
 
 	key = field_text(product.p ? product : field_get(k->e->data, "store"), k->a);
@@ -295,22 +298,21 @@ static bool needs_customer(struct span type)
 struct admit_keys_fault admit_keys(
 	struct shop_event *e, const struct admit_envelope *env, struct arena *a)
 {
-	static const struct field_want wanted[K_WANTED] = { [K_CUSTOMER] = { "customer", { 0 } },
-		[K_ORDER] = { "order_id", { 0 } },
-		[K_PARCEL] = { "tracking_number", { 0 } },
-		[K_EMAIL] = { "email", { 0 } },
-		[K_PHONE] = { "phone", { 0 } },
-		[K_ID] = { "id", { 0 } },
-		[K_CUSTOMER_ID] = { "customer_id", { 0 } },
-		[K_FROM] = { "from", { 0 } },
-		[K_PREVIOUS] = { "previous_id", { 0 } } };
-	struct field_want f[K_WANTED];
+	static const struct span keys[K_WANTED] = { [K_CUSTOMER] = SPAN_INIT("customer"),
+		[K_ORDER] = SPAN_INIT("order_id"),
+		[K_PARCEL] = SPAN_INIT("tracking_number"),
+		[K_EMAIL] = SPAN_INIT("email"),
+		[K_PHONE] = SPAN_INIT("phone"),
+		[K_ID] = SPAN_INIT("id"),
+		[K_CUSTOMER_ID] = SPAN_INIT("customer_id"),
+		[K_FROM] = SPAN_INIT("from"),
+		[K_PREVIOUS] = SPAN_INIT("previous_id") };
+	struct span f[K_WANTED];
 	struct keys k = { e, a, NULL };
 
-	memcpy(f, wanted, sizeof f);
-	field_pick(e->data, f, K_WANTED);
-	e->about = f[K_CUSTOMER].value;
-	if (!put_previous(&k, f[K_PREVIOUS].value))
+	field_pick(e->data, keys, f, K_WANTED);
+	e->about = f[K_CUSTOMER];
+	if (!put_previous(&k, f[K_PREVIOUS]))
 		return (struct admit_keys_fault){ "previous_id is missing or can not be read",
 			"data.previous_id" };
 	if (env->customer > 0) {
@@ -320,7 +322,7 @@ struct admit_keys_fault admit_keys(
 		return (struct admit_keys_fault){ NULL, NULL };
 	}
 	put_subject(&k, env->subject);
-	put_customer(&k, f[K_CUSTOMER].value);
+	put_customer(&k, f[K_CUSTOMER]);
 	put_own(&k, f);
 	if (e->n_identity > 0)
 		return (struct admit_keys_fault){ NULL, NULL };

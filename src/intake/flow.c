@@ -232,16 +232,12 @@ static void flow_count(struct flow *f, const struct shop_event *e)
 	}
 }
 
-/* Counts one that was settled: how many it is a second.  A time in which less than a batch was queued does not tell
- * what could be done. */
-static void flow_pace(struct flow *f)
+/* How many are settled a second.  A time in which less than a batch was queued does not tell what could be done. */
+void flow_pace(struct flow *f)
 {
 	int64_t boot_us = flow_boot_us(f), gone_us = boot_us - f->pace_at_us;
 	double pace;
 
-	f->pace_n++;
-	if (f->queued < f->pace_low)
-		f->pace_low = f->queued;
 	if (gone_us < FLOW_PACE_US)
 		return;
 	pace = (double)f->pace_n * 1e6 / (double)gone_us;
@@ -262,7 +258,9 @@ void flow_settle(struct flow *f, struct shop_event *e)
 	flow_count(f, e);
 	flow_unpromise(f, e);
 	if (e->status != EVENT_NEW) /* what is dropped as late was not served */
-		flow_pace(f);
+		f->pace_n++;
+	if (f->queued < f->pace_low)
+		f->pace_low = f->queued;
 	f->queued--;
 	f->queued_bytes -= e->data.n;
 	assert(t->pending > 0);

@@ -199,6 +199,8 @@ void flow_suspect(struct flow *f, struct flow_customer *c);
 void flow_forgive(struct flow *f, struct flow_customer *c);
 /* Not to be tried again before then (boot clock). */
 void flow_pause(struct flow *f, struct flow_customer *c, int64_t until_us);
+/* How many are settled a second; after those of a batch. */
+void flow_pace(struct flow *f);
 /* The event has its final status. */
 void flow_settle(struct flow *f, struct shop_event *e);
 struct span flow_base_of(const struct shop_event *e);

@@ -630,6 +630,7 @@ static void lane_receipt(struct flow_lane *l)
 	for (size_t i = 0; i < b->n_aside; i++)
 		if (b->aside[i]->place == FLOW_IN_BATCH)
 			flow_settle(f, b->aside[i]);
+	flow_pace(f);
 }
 
 static void lane_on_saved(void *arg, enum store_end end, const struct err *err)

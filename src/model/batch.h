@@ -30,7 +30,7 @@ enum batch_kind {
 
 enum visit_state {
 	VISIT_READY, /* locked and read: may be judged */
-	VISIT_BUSY,  /* somebody else holds the card: left out, comes again */
+	VISIT_BUSY, /* somebody else holds the card (or, unless waited for, it is gone): left out, comes again */
 	VISIT_STALE, /* merged, gone, or identity_version moved: identify again */
 	VISIT_LEFT,  /* judging had no time for him at all: nothing of his is saved */
 };

@@ -84,7 +84,7 @@ struct visit *pg_visit(const struct batch *b, int64_t customer)
 	return from < b->n_visits && b->visits[from]->customer == customer ? b->visits[from] : NULL;
 }
 
-int pg_key_cmp(const void *x, const void *y)
+static int pg_key_cmp(const void *x, const void *y)
 {
 	const struct pg_key *a = x, *b = y;
 	int c = span_cmp(a->event->id, b->event->id);
@@ -96,6 +96,29 @@ int pg_key_cmp(const void *x, const void *y)
 	if (c == 0)
 		c = (a->order > b->order) - (a->order < b->order);
 	return c;
+}
+
+void pg_list_keys(struct pg_lane *l)
+{
+	const struct batch *b = l->batch;
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n_visits; i++)
+		n += b->visits[i]->n_events;
+	l->keys = arena_array(l->reader.arena, struct pg_key, n);
+	l->n_keys = 0;
+	for (size_t i = 0; i < b->n_visits; i++) {
+		struct visit *v = b->visits[i];
+
+		for (size_t k = 0; k < v->n_events; k++) {
+			l->keys[l->n_keys] = (struct pg_key){
+				.event = v->events[k], .visit = v, .order = l->n_keys
+			};
+			l->n_keys++;
+		}
+	}
+	if (l->n_keys > 1)
+		qsort(l->keys, l->n_keys, sizeof *l->keys, pg_key_cmp);
 }
 
 static void pg_abandon(struct store *s, int lane, store_done_fn *done, void *arg)

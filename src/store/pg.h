@@ -4,8 +4,8 @@
  * The store in Postgres: struct store over pipelined connections (db/conn), one per lane.
  *
  * Locks are those of doc/architecture.md: the customer's row is the only lock, never waited for (except
- * by a patient load), taken by a statement of its own; what is decided on is read by the statements
- * after it.  A lane that is down is not usable, its calls end with STORE_LOST; it reconnects by itself
+ * by a patient load), taken by a statement of its own that reads this row; everything else is read by the
+ * statements after it.  A lane that is down is not usable, its calls end with STORE_LOST; it reconnects by itself
  * and on_state tells.
  */
 #include "store/store.h"

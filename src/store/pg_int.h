@@ -44,6 +44,7 @@ struct pg_lane {
 	int64_t planned_us;         /* boot clock: statements were planned since */
 	int64_t due_us;             /* BATCH_DUE: due until then */
 	size_t pick_limit;          /* of each list */
+	bool patient;               /* BATCH_EVENTS: waits for who is locked */
 	bool follow;                /* BATCH_DUE: an inbox row names a card that was joined */
 	bool wake_any; /* BATCH_DUE: inbox rows or tasks may wake any chain that awaits something */
 	/* others: where answers go */
@@ -82,7 +83,9 @@ void pg_end(void *arg, const struct db_end *end);
 bool pg_went_well(struct pg_lane *l, const struct db_end *end);
 /* The READY (or any) visit of a customer, or NULL; visits are sorted. */
 struct visit *pg_visit(const struct batch *b, int64_t customer);
-int pg_key_cmp(const void *a, const void *b);
+/* Lists the events of all visits by their keys, in the batch's arena: those that two batches both bring are
+ * written in one order. */
+void pg_list_keys(struct pg_lane *l);
 
 extern const struct bind_col pg_customer_cols[], pg_chain_cols[], pg_order_cols[], pg_task_cols[],
 	pg_message_cols[];

@@ -1,12 +1,14 @@
 /* pg_load.c: begins the transaction of a batch, locks its cards, reads what judging needs.
  *
- *	BATCH_EVENTS  one group: BEGIN, lock, read everything of all customers asked for
+ *	BATCH_EVENTS  one group: BEGIN, lock the cards and read them, read everything else of all customers asked for
  *	BATCH_DUE     two groups: BEGIN, pick (due lists joined with the customer, which locks him);
  *	              then read, due chains of exactly these customers again, inbox rows and tasks likewise
  *
  * The lock is a statement of its own and comes first: under READ COMMITTED each statement sees what was
  * committed before it began, so what is read after the lock is what the last holder left behind; and
- * nextval('batch_no') after the lock makes the numbers of a customer rise in the order of judging.
+ * nextval('batch_no') after the lock makes the numbers of a customer rise in the order of judging.  The locked
+ * row itself may come with the lock: Postgres locks a row's newest version and returns that one, whatever the
+ * statement's snapshot (a statement of its own for the cards cost 5 us per customer).
  * One pipeline means that rows of customers whom somebody else holds are read in vain; they are
  * dropped.  The alternative, a round trip between lock and read, costs every batch.
  *
@@ -39,17 +41,8 @@ static struct visit *load_ready(const struct pg_lane *l, int64_t customer)
 
 /*** what comes back ***/
 
-static void load_on_locked(struct pg_lane *l, const struct db_rows *rows)
-{
-	for (size_t i = 0; i < db_rows_count(rows); i++) {
-		struct visit *v = pg_visit(l->batch, db_rows_i64(rows, i, 0));
-
-		if (v != NULL)
-			v->state = VISIT_READY;
-	}
-}
-
-/* A card that was taken over, or lost an identity that the caller believes in, must be identified again. */
+/* The cards that we hold.  One that was taken over, or lost an identity that the caller believes in, must be
+ * identified again. */
 static void load_on_cards(struct pg_lane *l, const struct db_rows *rows)
 {
 	for (size_t i = 0; i < db_rows_count(rows); i++) {
@@ -60,15 +53,14 @@ static void load_on_cards(struct pg_lane *l, const struct db_rows *rows)
 			continue;
 		c = arena_new(l->reader.arena, struct pg_card);
 		v->card = &c->card;
-		if (v->state != VISIT_READY)
-			continue;
 		bind_read(&l->reader, rows, i, 0, pg_customer_cols, pg_n_customer_cols, &c->card);
 		c->cart = c->card.json[CARD_CART];
 		c->spend = c->card.json[CARD_SPEND];
-		if (c->card.merged_into != 0 ||
-			(v->identity_version >= 0 &&
-				v->identity_version != c->card.identity_version))
-			v->state = VISIT_STALE;
+		v->state = c->card.merged_into != 0 ||
+					   (v->identity_version >= 0 &&
+						   v->identity_version != c->card.identity_version)
+				   ? VISIT_STALE
+				   : VISIT_READY;
 	}
 }
 
@@ -210,7 +202,6 @@ static void load_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
 	struct pg_lane *l = arg;
 
 	switch ((int)tag) {
-	case SQL_CARD_LOCK: load_on_locked(l, rows); break;
 	case SQL_CARD_READ: load_on_cards(l, rows); break;
 	case SQL_CHAIN_READ: load_on_chains(l, rows); break;
 	case SQL_EVENT_KNOWN: load_on_known(l, rows); break;
@@ -318,31 +309,6 @@ static void load_send_tasks(struct pg_lane *l)
 		load_send(l);
 }
 
-/* Lists the batch's events by key. */
-static void load_sort_keys(struct pg_lane *l)
-{
-	struct batch *b = l->batch;
-	size_t n = 0;
-
-	for (size_t i = 0; i < b->n_visits; i++)
-		n += b->visits[i]->n_events;
-	l->keys = arena_array(l->reader.arena, struct pg_key, n);
-	l->n_keys = 0;
-	for (size_t i = 0; i < b->n_visits; i++)
-		for (size_t k = 0; k < b->visits[i]->n_events; k++) {
-			struct shop_event *e = b->visits[i]->events[k];
-
-			e->status = EVENT_NEW;
-			e->order_elsewhere = false;
-			l->keys[l->n_keys] = (struct pg_key){
-				.event = e, .visit = b->visits[i], .order = l->n_keys
-			};
-			l->n_keys++;
-		}
-	if (l->n_keys > 1)
-		qsort(l->keys, l->n_keys, sizeof *l->keys, pg_key_cmp);
-}
-
 static void load_send_keys(struct pg_lane *l)
 {
 	bind_begin(&l->bind, SQL_EVENT_KNOWN);
@@ -402,8 +368,9 @@ static void load_on_end(void *arg, const struct db_end *end)
 	for (size_t i = 0; i < b->n_visits; i++) {
 		struct visit *v = b->visits[i];
 
-		if (v->card == NULL)
-			v->state = VISIT_STALE; /* the row is gone */
+		/* somebody holds it, unless we waited for it, or had it already: then the row is gone */
+		if (v->card == NULL && (l->patient || b->kind == BATCH_DUE))
+			v->state = VISIT_STALE;
 		for (size_t k = 0; k < v->n_events; k++)
 			if (v->events[k]->inbox != 0)
 				v->events[k]->time_us = v->events[k]->received_us = b->now_us;
@@ -427,19 +394,21 @@ static void load_begin(struct pg_lane *l)
 	db_send_plain(l->db, SQL_PLAN_ANEW, NULL, NULL, 0);
 }
 
-static void load_events(struct pg_lane *l, bool patient)
+static void load_events(struct pg_lane *l)
 {
-	load_sort_keys(l);
+	pg_list_keys(l);
+	for (size_t i = 0; i < l->n_keys; i++) {
+		l->keys[i].event->status = EVENT_NEW;
+		l->keys[i].event->order_elsewhere = false;
+	}
 	load_begin(l);
 	if (l->batch->n_visits > 0) {
-		if (patient)
+		if (l->patient)
 			db_send_plain(l->db, SQL_PATIENT, NULL, NULL, 0);
 		load_bind_customers(l, PLANTED(drop_lock) ? SQL_CARD_READ
-				       : patient          ? SQL_CARD_LOCK_PATIENT
+				       : l->patient       ? SQL_CARD_LOCK_PATIENT
 							  : SQL_CARD_LOCK);
-		db_send(l->db, &l->bind, load_on_rows, l, SQL_CARD_LOCK);
-		load_bind_customers(l, SQL_CARD_READ);
-		load_send(l);
+		db_send(l->db, &l->bind, load_on_rows, l, SQL_CARD_READ);
 		load_send_chains(l);
 		load_send_keys(l);
 		load_bind_customers(l, SQL_RULE_LAST_READ);
@@ -577,6 +546,7 @@ void pg_load(
 	l->batch = b;
 	l->due_us = TIME_NONE;
 	l->wake_any = l->follow = false;
+	l->patient = patient;
 	b->next_due_us = TIME_NONE;
 	b->more_due = false;
 	for (size_t i = 0; i < b->n_visits; i++) {
@@ -587,7 +557,7 @@ void pg_load(
 		v->n_chains = v->n_orders = v->n_tasks = v->n_lasts = 0;
 	}
 	if (b->kind == BATCH_EVENTS)
-		load_events(l, patient);
+		load_events(l);
 	else
 		load_due(l);
 }

@@ -46,31 +46,19 @@ static void save_bind_event(struct bind *b, const struct visit *v, const struct 
 
 static void save_events(struct pg_lane *l, struct bind *b)
 {
-	const struct batch *batch = l->batch;
-	struct pg_key *keys;
-	size_t n = 0;
+	bool any = false;
 
-	for (size_t i = 0; i < batch->n_visits; i++)
-		n += batch->visits[i]->n_events;
-	keys = arena_array(l->reader.arena, struct pg_key, n);
-	n = 0;
-	for (size_t i = 0; i < batch->n_visits; i++) {
-		struct visit *v = batch->visits[i];
+	pg_list_keys(l);
+	for (size_t i = 0; i < l->n_keys; i++) {
+		const struct pg_key *k = &l->keys[i];
 
-		for (size_t k = 0; v->state == VISIT_READY && k < v->n_events; k++)
-			if (save_is_kept(v->events[k])) {
-				keys[n] = (struct pg_key){
-					.event = v->events[k], .visit = v, .order = n
-				};
-				n++;
-			}
+		if (k->visit->state != VISIT_READY || !save_is_kept(k->event))
+			continue;
+		save_bind_event(b, k->visit, k->event);
+		any = true;
 	}
-	if (n > 1)
-		qsort(keys, n, sizeof *keys, pg_key_cmp);
-	for (size_t i = 0; i < n; i++)
-		save_bind_event(b, keys[i].visit, keys[i].event);
-	if (n > 0)
-		bind_i64(b, 14, batch->set_id);
+	if (any)
+		bind_i64(b, 14, l->batch->set_id);
 }
 
 struct save_identity {
