@@ -49,6 +49,9 @@ def limit(stand, table, runs, seconds):
     table.add("limit", "chains per event", written["chains"], note="messages %.3f, orders %.3f (counted, also of bare)"
               % (written["messages"], written["orders"]))
     table.add("limit", "without the order rows", median(bare), "events/s", note=f"with: {median(full):,.0f}")
+    rows = [stand.limit("--rows", seconds=seconds, **best)["rate"] for _ in range(runs)]
+    table.add("limit", "with arrays of rows, as the daemon writes", median(rows), "events/s",
+              note="of the limit %.2f; floors are of the limit" % (median(rows) / median(full)))
 
 
 def pairs(stand, args, runs, seconds, mqtt=False):

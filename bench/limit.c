@@ -3,6 +3,7 @@
  * bench/load, and nothing else.  libpq and threads; no HTTP, no MQTT, no Lua, no judging.
  *
  *   limit --dsn DSN [--batch N] [--conns N] [--seconds S] [--chains %] [--messages %] [--bare] [--no-verdicts]
+ *         [--rows]
  *
  * It is the yardstick that bench/run measures the daemon by, so it must not move with what it measures: statements
  * and binding are its own, written for this purpose only, though of the same shape (one unnest per table, binary arrays,
@@ -13,7 +14,9 @@
  *
  * What it leaves out is what a store of rows has no use for: looking for known events, live chains and last starts
  * beforehand.  Each connection has customers of its own, so nobody waits for a lock: the best that can be.
- * --bare leaves orders and their identities out.  Customers are those that bench/load --mode seed made.
+ * --bare leaves orders and their identities out.  --rows sends what is written as one array of rows per table, not as
+ * one array per column: the daemon does so since it was found to be faster, the yardstick stays what it was when the
+ * floors were set.  Customers are those that bench/load --mode seed made.
  *
  * Prints one line of key=value: events, seconds, rate, p50 and p99 of a batch in milliseconds, rows per event.
  */
@@ -43,71 +46,68 @@ static struct {
 	const char *dsn;
 	int batch, conns, chains, messages;
 	double seconds;
-	bool bare, no_verdicts;
-} opt = { "", 500, 2, 30, 20, 5, false, false };
+	bool bare, no_verdicts, rows;
+} opt = { "", 500, 2, 30, 20, 5, false, false, false };
 
 /* ---- statements ---- */
 
 enum statement { LOCK, READ, NUMBER, EVENT, IDENTITY, ORDER, CARD, CHAIN, MESSAGE, STATEMENTS };
 
-/* Letters: i bigint, n int, f float8, b boolean, t timestamptz, s text, j json, u uuid: an array of each. */
+/* Letters: i bigint, n int, f float8, t timestamptz, s text, j json, u uuid: an array of each.  What writes ends in
+ * "from unnest(...) u(names)", and `behind`. */
 static const struct {
-	const char *params, *text;
+	const char *params, *text, *names, *behind;
 } statements[STATEMENTS] = {
-	[LOCK] = { "i",
-		"select id from customer where id = any($1) for no key update skip locked" },
+	[LOCK] = { "i", "select id from customer where id = any($1) for no key update skip locked",
+		NULL, NULL },
 	[READ] = { "i",
 		"select id, base, hidden, merged_into, identity_version, email, phone, name, first_name, "
 		"last_name, lang, tz, city, birthday, gender, manager, first_source, orders_count, "
 		"orders_total::float8, orders_first_at, orders_last_at, orders_last_id, created_at, "
 		"last_seen_at, tags, attributes, consent, suppressed, cart, spend "
-		"from customer where id = any($1)" },
+		"from customer where id = any($1)",
+		NULL, NULL },
 	[NUMBER] = { "",
-		"select set_id, switches_version, clock_timestamp(), nextval('batch_no') from current" },
+		"select set_id, switches_version, clock_timestamp(), nextval('batch_no') from current",
+		NULL, NULL },
 	[EVENT] = { "tsssuiisttnijj",
 		"insert into event (received, store, source, id, content_hash, seq, customer, type, time, "
 		"claimed, origin, cause_chain, data, verdicts, rule_set) select received, store, source, id, "
 		"content_hash, seq, customer, type, time, claimed, origin::smallint, cause_chain, data, "
-		"verdicts, 1 from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::uuid[], "
-		"$6::bigint[], $7::bigint[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::int[], "
-		"$12::bigint[], $13::json[], $14::json[]) u(received, store, source, id, content_hash, seq, "
-		"customer, type, time, claimed, origin, cause_chain, data, verdicts)" },
+		"verdicts, 1",
+		"received, store, source, id, content_hash, seq, customer, type, time, claimed, origin, "
+		"cause_chain, data, verdicts",
+		"" },
 	[IDENTITY] = { "snsi",
-		"insert into identity (base, kind, value, customer) select base, kind::smallint, value, "
-		"customer from unnest($1::text[], $2::int[], $3::text[], $4::bigint[]) "
-		"u(base, kind, value, customer) on conflict do nothing" },
+		"insert into identity (base, kind, value, customer) "
+		"select base, kind::smallint, value, customer",
+		"base, kind, value, customer", "on conflict do nothing" },
 	[ORDER] = { "isssfttjj",
 		"insert into orders (customer, store, id, currency, total, placed_at, updated_at, products, "
 		"stamps) select customer, store, id, currency, total::numeric, placed_at, updated_at, "
-		"products, stamps from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], "
-		"$5::float8[], $6::timestamptz[], $7::timestamptz[], $8::json[], $9::json[]) "
-		"u(customer, store, id, currency, total, placed_at, updated_at, products, stamps) "
+		"products, stamps",
+		"customer, store, id, currency, total, placed_at, updated_at, products, stamps",
 		"on conflict do nothing" },
 	[CARD] = { "iifttstjj",
 		"update customer c set orders_count = u.n, orders_total = u.total::numeric, "
 		"orders_first_at = u.first, orders_last_at = u.last, orders_last_id = u.last_id, "
-		"last_seen_at = u.seen, cart = coalesce(u.cart, c.cart), spend = coalesce(u.spend, c.spend) "
-		"from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::timestamptz[], "
-		"$5::timestamptz[], $6::text[], $7::timestamptz[], $8::json[], $9::json[]) "
-		"u(id, n, total, first, last, last_id, seen, cart, spend) where c.id = u.id" },
+		"last_seen_at = u.seen, cart = coalesce(u.cart, c.cart), spend = coalesce(u.spend, c.spend)",
+		"id, n, total, first, last, last_id, seen, cart, spend", "where c.id = u.id" },
 	[CHAIN] = { "iissssnsttsssj",
 		"insert into chain (customer, id, store, rule, key, text_hash, level, state, started, "
 		"wake_at, awaits, open, event, history) select customer, id, store, rule, key, text_hash, "
-		"level, state, started, wake_at, awaits::text[], open::bigint[], event::json, history "
-		"from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], "
-		"$7::int[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], "
-		"$13::text[], $14::json[]) u(customer, id, store, rule, key, text_hash, level, state, "
-		"started, wake_at, awaits, open, event, history)" },
+		"level, state, started, wake_at, awaits::text[], open::bigint[], event::json, history",
+		"customer, id, store, rule, key, text_hash, level, state, started, wake_at, awaits, open, "
+		"event, history",
+		"" },
 	[MESSAGE] = { "iiisssssnsssjsttst",
 		"insert into message (customer, id, chain, store, rule, channel, class, template, priority, "
 		"template_hash, lang, address, data, state, due, created, code, expires) select customer, id, "
 		"chain, store, rule, channel, class, template, priority, template_hash, lang, address, data, "
-		"state, due, created, code, expires from unnest($1::bigint[], $2::bigint[], $3::bigint[], "
-		"$4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[], $10::text[], "
-		"$11::text[], $12::text[], $13::json[], $14::text[], $15::timestamptz[], "
-		"$16::timestamptz[], $17::text[], $18::timestamptz[]) u(customer, id, chain, store, rule, "
-		"channel, class, template, priority, template_hash, lang, address, data, state, due, "
-		"created, code, expires)" },
+		"state, due, created, code, expires",
+		"customer, id, chain, store, rule, channel, class, template, priority, template_hash, lang, "
+		"address, data, state, due, created, code, expires",
+		"" },
 };
 
 /* The session as the lanes of the daemon have it. */
@@ -118,18 +118,64 @@ static const char session[] =
 	"set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false), "
 	"set_config('jit', 'off', false), set_config('timezone', 'UTC', false)";
 
-static Oid limit_oid(char letter, bool array)
+static const struct type {
+	char letter;
+	Oid oid, array;
+	const char *name;
+} wire[] = {
+	{ 'i', 20, 1016, "bigint" },
+	{ 'n', 23, 1007, "int" },
+	{ 'f', 701, 1022, "float8" },
+	{ 't', 1184, 1185, "timestamptz" },
+	{ 's', 25, 1009, "text" },
+	{ 'j', 114, 199, "json" },
+	{ 'u', 2950, 2951, "uuid" },
+};
+
+static const struct type *limit_type(char letter)
 {
-	switch (letter) {
-	case 'i': return array ? 1016 : 20;
-	case 'n': return array ? 1007 : 23;
-	case 'f': return array ? 1022 : 701;
-	case 't': return array ? 1185 : 1184;
-	case 's': return array ? 1009 : 25;
-	case 'j': return array ? 199 : 114;
-	case 'u': return array ? 2951 : 2950;
-	default: abort();
+	for (size_t i = 0; i < sizeof wire / sizeof *wire; i++)
+		if (wire[i].letter == letter)
+			return &wire[i];
+	abort();
+}
+
+/* Does it send rows? */
+static bool limit_has_rows(enum statement s)
+{
+	return opt.rows && statements[s].names != NULL;
+}
+
+/* The text to be prepared; that of the rows' type with `make`. */
+static void limit_text(enum statement s, bool make, char *to, size_t size)
+{
+	const char *letters = statements[s].params, *name = statements[s].names;
+	size_t n;
+
+	if (name == NULL) {
+		snprintf(to, size, "%s", statements[s].text);
+		return;
 	}
+	if (make)
+		n = (size_t)snprintf(
+			to, size, "drop type if exists limit_%d; create type limit_%d as (", s, s);
+	else
+		n = (size_t)snprintf(to, size, "%s from unnest(", statements[s].text);
+	if (!make && opt.rows)
+		n += (size_t)snprintf(
+			to + n, size - n, "$1::limit_%d[]) u %s", s, statements[s].behind);
+	for (int i = 0; letters[i] && (make || !opt.rows); i++, name += strcspn(name, ",") + 2)
+		n += make ? (size_t)snprintf(to + n, size - n, "%s%.*s %s", i ? ", " : "",
+				    (int)strcspn(name, ","), name, limit_type(letters[i])->name)
+			  : (size_t)snprintf(to + n, size - n, "%s$%d::%s[]", i ? ", " : "", i + 1,
+				    limit_type(letters[i])->name);
+	if (make)
+		n += (size_t)snprintf(to + n, size - n, ")");
+	else if (!opt.rows)
+		n += (size_t)snprintf(
+			to + n, size - n, ") u(%s) %s", statements[s].names, statements[s].behind);
+	if (n >= size)
+		abort();
 }
 
 /* ---- arrays in the binary format ---- */
@@ -221,7 +267,8 @@ struct worker {
 	uint64_t events, chains, messages, orders, cards;
 	float *samples;
 	size_t n_samples;
-	struct column columns[LIMIT_PARAMS_MOST];
+	struct column columns[LIMIT_PARAMS_MOST], rows;
+	Oid row_oids[STATEMENTS];
 	struct card cards_[LIMIT_BATCH_MOST];
 	int n_cards;
 	int64_t batch_no, now_us;
@@ -260,11 +307,48 @@ static struct column *limit_begin(struct worker *w, enum statement s)
 		c->n = c->count = 0;
 		column_be32(c, 1);
 		column_be32(c, 0);
-		column_be32(c, limit_oid(letters[i], false));
+		column_be32(c, limit_type(letters[i])->oid);
 		column_be32(c, 0);
 		column_be32(c, 1);
 	}
 	return w->columns;
+}
+
+/* The columns as rows: number of fields, then type, length and value of each. */
+static void limit_rows(struct worker *w, enum statement s)
+{
+	const char *letters = statements[s].params;
+	struct column *to = &w->rows;
+	uint32_t n_fields = (uint32_t)strlen(letters), count = w->columns[0].count;
+	size_t at[LIMIT_PARAMS_MOST];
+
+	to->n = 0;
+	column_be32(to, 1);
+	column_be32(to, 0);
+	column_be32(to, w->row_oids[s]);
+	column_be32(to, count);
+	column_be32(to, 1);
+	for (uint32_t f = 0; f < n_fields; f++)
+		at[f] = LIMIT_ARRAY_HEAD;
+	for (uint32_t i = 0; i < count; i++) {
+		size_t row = to->n;
+		uint32_t length;
+
+		column_be32(to, 0);
+		column_be32(to, n_fields);
+		for (uint32_t f = 0; f < n_fields; f++) {
+			const char *value = w->columns[f].p + at[f];
+
+			memcpy(&length, value, sizeof length);
+			length = be32toh(length);
+			length = sizeof length + (length == UINT32_MAX ? 0 : length);
+			column_be32(to, limit_type(letters[f])->oid);
+			column_put(to, value, length);
+			at[f] += length;
+		}
+		length = htobe32((uint32_t)(to->n - row - sizeof length));
+		memcpy(to->p + row, &length, sizeof length);
+	}
 }
 
 static void limit_send(struct worker *w, enum statement s)
@@ -284,6 +368,12 @@ static void limit_send(struct worker *w, enum statement s)
 	if (n > 0 && w->columns[0].count == 0)
 		return;
 	snprintf(name, sizeof name, "s%d", (int)s);
+	if (limit_has_rows(s)) {
+		limit_rows(w, s);
+		values[0] = w->rows.p;
+		lengths[0] = (int)w->rows.n;
+		n = 1;
+	}
 	if (!PQsendQueryPrepared(w->pg, name, n, values, lengths, formats, 1))
 		limit_die(w, "send");
 }
@@ -682,6 +772,26 @@ static void limit_exec(struct worker *w, PGresult *r)
 	PQclear(r);
 }
 
+/* The type of a statement's rows; the first connection makes it. */
+static Oid limit_row_type(struct worker *w, enum statement s)
+{
+	char text[2048];
+	PGresult *r;
+	Oid oid;
+
+	if (w->number == 0) {
+		limit_text(s, true, text, sizeof text);
+		limit_exec(w, PQexec(w->pg, text));
+	}
+	snprintf(text, sizeof text, "select 'limit_%d'::regtype::oid", (int)s);
+	r = PQexec(w->pg, text);
+	if (PQresultStatus(r) != PGRES_TUPLES_OK)
+		limit_die(w, "row type");
+	oid = (Oid)strtoul(PQgetvalue(r, 0, 0), NULL, 10);
+	PQclear(r);
+	return oid;
+}
+
 static void limit_connect(struct worker *w)
 {
 	w->pg = PQconnectdb(opt.dsn);
@@ -692,13 +802,19 @@ static void limit_connect(struct worker *w)
 	limit_exec(w, PQprepare(w->pg, "commit", "commit", 0, NULL));
 	for (int s = 0; s < STATEMENTS; s++) {
 		Oid oids[LIMIT_PARAMS_MOST];
-		char name[8];
+		char name[8], text[2048];
 		int n;
 
 		for (n = 0; statements[s].params[n]; n++)
-			oids[n] = limit_oid(statements[s].params[n], true);
+			oids[n] = limit_type(statements[s].params[n])->array;
+		if (limit_has_rows((enum statement)s)) {
+			w->row_oids[s] = limit_row_type(w, (enum statement)s);
+			oids[0] = 0;
+			n = 1;
+		}
+		limit_text((enum statement)s, false, text, sizeof text);
 		snprintf(name, sizeof name, "s%d", s);
-		limit_exec(w, PQprepare(w->pg, name, statements[s].text, n, oids));
+		limit_exec(w, PQprepare(w->pg, name, text, n, oids));
 	}
 }
 
@@ -765,7 +881,7 @@ static bool limit_options(int argc, char **argv)
 	static const struct option options[] = { { "dsn", 1, NULL, 'd' }, { "batch", 1, NULL, 'b' },
 		{ "conns", 1, NULL, 'c' }, { "seconds", 1, NULL, 's' }, { "chains", 1, NULL, 'h' },
 		{ "messages", 1, NULL, 'm' }, { "bare", 0, NULL, 'r' },
-		{ "no-verdicts", 0, NULL, 'v' }, { NULL, 0, NULL, 0 } };
+		{ "no-verdicts", 0, NULL, 'v' }, { "rows", 0, NULL, 'w' }, { NULL, 0, NULL, 0 } };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -778,6 +894,7 @@ static bool limit_options(int argc, char **argv)
 		case 'm': opt.messages = atoi(optarg); break;
 		case 'r': opt.bare = true; break;
 		case 'v': opt.no_verdicts = true; break;
+		case 'w': opt.rows = true; break;
 		default: return false;
 		}
 	if (opt.batch >= 1 && opt.batch <= 1000 && opt.conns >= 1 && opt.conns <= 4 &&

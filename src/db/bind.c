@@ -1,7 +1,7 @@
 /* bind.c: values in Postgres' binary format (src/backend/utils/adt: int8recv, array_recv, timestamptz_recv).
  *
- * One parameter array per column and one statement per table: so a batch costs the same number of
- * statements whatever its size.  The header of an array (dimensions, nulls, element type, length, lower
+ * One statement per table, with an array per column or an array of rows (record_recv: number of fields, then
+ * type, length and value of each): so a batch costs the same number of statements whatever its size.  The header of an array (dimensions, nulls, element type, length, lower
  * bound) is written first with length 0 and corrected when the parameters are sent.
  * Rejected: text format (Postgres then parses and we print), one statement per row (7 times slower),
  * COPY (not allowed in a pipeline).
@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BIND_ARRAY_HEAD = 20, BIND_ARRAY_FLAGS = 4, BIND_ARRAY_LENGTH = 12 };
+enum { BIND_ARRAY_HEAD = 20, BIND_ARRAY_FLAGS = 4, BIND_ARRAY_TYPE = 8, BIND_ARRAY_LENGTH = 12 };
 static const int64_t BIND_EPOCH_US = 946684800000000; /* 2000-01-01 */
 
 struct bind_type {
@@ -40,6 +40,8 @@ uint32_t wire_oid(char letter)
 {
 	const struct bind_type *t = &bind_types[(letter | 0x20) & 0x7f];
 
+	if (letter <= '9')
+		return 0;
 	return letter & 0x20 ? t->oid : t->array_oid;
 }
 
@@ -62,14 +64,18 @@ static void bind_array_head(struct bind_param *p)
 void bind_begin(struct bind *b, enum sql_id sql)
 {
 	const char *types = sql_table[sql].params;
+	int row = sql_row_of(&sql_table[sql]);
 
 	b->sql = sql;
+	b->fields = row < 0 ? "" : sql_rows[row].fields;
+	b->n_fields = (unsigned)strlen(b->fields);
+	b->at_field = 0;
 	for (b->n = 0; types[b->n] != '\0'; b->n++) {
 		struct bind_param *p = &b->p[b->n];
 
 		assert(b->n < BIND_MOST);
 		p->n = 0;
-		p->array = !(types[b->n] & 0x20);
+		p->array = (b->n == 0 && row >= 0) || !(types[b->n] & 0x20);
 		p->type = (char)(types[b->n] | 0x20);
 		p->null = !p->array;
 		if (p->array)
@@ -93,8 +99,17 @@ size_t bind_count(const struct bind *b)
 	return 0;
 }
 
-unsigned wire_params(struct bind *b, const char **values, int *lengths, int *formats)
+unsigned wire_params(
+	struct bind *b, const uint32_t *rows, const char **values, int *lengths, int *formats)
 {
+	int row = sql_row_of(&sql_table[b->sql]);
+
+	if (row >= 0) {
+		uint32_t oid = htobe32(rows[row]);
+
+		assert(b->at_field == 0);
+		memcpy(b->p[0].b.p + BIND_ARRAY_TYPE, &oid, sizeof oid);
+	}
 	for (unsigned i = 0; i < b->n; i++) {
 		struct bind_param *p = &b->p[i];
 
@@ -113,40 +128,81 @@ unsigned wire_params(struct bind *b, const char **values, int *lengths, int *for
 	return b->n;
 }
 
+/* The letter of number i. */
+static inline char bind_letter(const struct bind *b, unsigned i)
+{
+	return i < b->n_fields ? b->fields[i] : b->p[b->n_fields ? i - b->n_fields + 1 : i].type;
+}
+
+/* Writes the length of a value and its bytes; v NULL: the SQL NULL. */
+static inline void bind_value(struct buf *to, const void *v, size_t n)
+{
+	uint32_t length = htobe32(v != NULL ? (uint32_t)n : UINT32_MAX);
+	char *at = buf_reserve(to, sizeof length + n);
+
+	memcpy(at, &length, sizeof length);
+	to->n += sizeof length;
+	if (v == NULL)
+		return;
+	memcpy(at + sizeof length, v, n);
+	to->n += n;
+}
+
+/* Puts one field of a row; the first one opens it, the last one closes it. */
+static inline void bind_field(struct bind *b, unsigned i, const void *v, size_t n)
+{
+	struct bind_param *p = &b->p[0];
+	uint32_t length;
+
+	assert(i == b->at_field);
+	if (i == 0) {
+		b->row_at = p->b.n;
+		bind_be32(&p->b, 0);
+		bind_be32(&p->b, b->n_fields);
+	}
+	bind_be32(&p->b, bind_types[(unsigned char)b->fields[i]].oid);
+	bind_value(&p->b, v, n);
+	if (++b->at_field < b->n_fields)
+		return;
+	length = htobe32((uint32_t)(p->b.n - b->row_at - sizeof length));
+	memcpy(p->b.p + b->row_at, &length, sizeof length);
+	b->at_field = 0;
+	p->n++;
+}
+
 /* Puts one value of n bytes; v NULL: the SQL NULL. */
 static inline void bind_put(struct bind *b, unsigned i, const void *v, size_t n)
 {
-	struct bind_param *p = &b->p[i];
-	uint32_t length = htobe32((uint32_t)n);
-	char *at;
+	struct bind_param *p;
 
-	assert(i < b->n);
-	if (p->array) {
-		if (v == NULL) {
-			uint32_t flag = htobe32(1);
-
-			memcpy(p->b.p + BIND_ARRAY_FLAGS, &flag, sizeof flag);
-			bind_be32(&p->b, UINT32_MAX);
-		} else {
-			at = buf_reserve(&p->b, sizeof length + n);
-			memcpy(at, &length, sizeof length);
-			memcpy(at + sizeof length, v, n);
-			p->b.n += sizeof length + n;
-		}
-		p->n++;
+	if (i < b->n_fields) {
+		bind_field(b, i, v, n);
 		return;
 	}
-	buf_clear(&p->b);
-	p->null = v == NULL;
-	if (v != NULL)
-		buf_add(&p->b, v, n);
+	i = b->n_fields ? i - b->n_fields + 1 : i;
+	assert(i < b->n);
+	p = &b->p[i];
+	if (!p->array) {
+		buf_clear(&p->b);
+		p->null = v == NULL;
+		if (v != NULL)
+			buf_add(&p->b, v, n);
+		return;
+	}
+	if (v == NULL) {
+		uint32_t flag = htobe32(1);
+
+		memcpy(p->b.p + BIND_ARRAY_FLAGS, &flag, sizeof flag);
+	}
+	bind_value(&p->b, v, n);
+	p->n++;
 }
 
 void bind_i64(struct bind *b, unsigned i, int64_t v)
 {
 	uint64_t x = htobe64((uint64_t)v);
 
-	assert(b->p[i].type == 'i');
+	assert(bind_letter(b, i) == 'i');
 	bind_put(b, i, &x, sizeof x);
 }
 
@@ -154,7 +210,7 @@ void bind_int(struct bind *b, unsigned i, int v)
 {
 	uint32_t x = htobe32((uint32_t)v);
 
-	assert(b->p[i].type == 'n');
+	assert(bind_letter(b, i) == 'n');
 	bind_put(b, i, &x, sizeof x);
 }
 
@@ -162,7 +218,7 @@ void bind_f64(struct bind *b, unsigned i, double v)
 {
 	uint64_t x;
 
-	assert(b->p[i].type == 'f');
+	assert(bind_letter(b, i) == 'f');
 	memcpy(&x, &v, sizeof x);
 	x = htobe64(x);
 	bind_put(b, i, &x, sizeof x);
@@ -172,7 +228,7 @@ void bind_bool(struct bind *b, unsigned i, bool v)
 {
 	char x = v;
 
-	assert(b->p[i].type == 'b');
+	assert(bind_letter(b, i) == 'b');
 	bind_put(b, i, &x, 1);
 }
 
@@ -180,13 +236,13 @@ void bind_time(struct bind *b, unsigned i, int64_t us)
 {
 	uint64_t x = htobe64((uint64_t)(us == TIME_NONE ? 0 : us - BIND_EPOCH_US));
 
-	assert(b->p[i].type == 't');
+	assert(bind_letter(b, i) == 't');
 	bind_put(b, i, us == TIME_NONE ? NULL : &x, sizeof x);
 }
 
 void bind_text(struct bind *b, unsigned i, struct span s)
 {
-	char type = b->p[i].type;
+	char type = bind_letter(b, i);
 
 	assert(type == 's' || type == 'j' || type == 'y');
 	bind_put(b, i, s.p, s.n);
@@ -199,7 +255,7 @@ void bind_key(struct bind *b, unsigned i, struct span s)
 
 void bind_hash(struct bind *b, unsigned i, const unsigned char hash[16])
 {
-	assert(b->p[i].type == 'u');
+	assert(bind_letter(b, i) == 'u');
 	bind_put(b, i, hash, 16);
 }
 

@@ -4,7 +4,8 @@
  * Parameters and results in Postgres' binary format, by tables of columns.
  *
  * A `struct bind` holds the parameters of one statement: scalars are set, arrays grow by one element per
- * row ("unnest": one statement writes any number of rows).  The statement's row in db/sql.c says the
+ * row ("unnest": one statement writes any number of rows).  Where the first parameter is an array of rows, the
+ * first numbers are the fields of a row, which must be given in their order, and parameters follow behind.  The statement's row in db/sql.c says the
  * types; a value of another type is a bug (assert).  bind_begin empties it for the next statement and
  * keeps the memory; bind_fini frees it.  db_send copies: the bind may be used again at once.
  *
@@ -34,6 +35,10 @@ struct bind_param {
 struct bind {
 	enum sql_id sql;
 	unsigned n;
+	const char *fields; /* of the rows in p[0], or "" */
+	unsigned n_fields;
+	unsigned at_field; /* the one that comes next */
+	size_t row_at;     /* where the row that is being written begins */
 	struct bind_param p[BIND_MOST];
 };
 

@@ -181,7 +181,7 @@ static bool block_send(struct block *b, struct bind *params)
 {
 	const char *values[BIND_MOST];
 	int lengths[BIND_MOST], formats[BIND_MOST];
-	unsigned n = wire_params(params, values, lengths, formats);
+	unsigned n = wire_params(params, NULL, values, lengths, formats);
 
 	return PQsendQueryPrepared(
 		b->pg, sql_table[params->sql].name, (int)n, values, lengths, formats, 1);

@@ -38,7 +38,8 @@ enum {
 	CONN_CONNECT_TIMEOUT_US = 5000000,
 	CONN_IDLE_TIMEOUT_MS = 10000,
 	CONN_TAG_SETTINGS = 1,
-	CONN_TAG_SCHEMA = 2
+	CONN_TAG_SCHEMA = 2,
+	CONN_TAG_ROWS = 3
 };
 
 enum conn_state { CONN_DOWN, CONN_CONNECTING, CONN_SETUP, CONN_UP, CONN_CLOSED };
@@ -79,7 +80,8 @@ struct db_conn {
 	struct conn_list fifo; /* at the server, in order */
 	struct conn_list lost; /* to be told DB_LOST */
 	struct conn_list spare;
-	struct db_end group; /* of the group whose results are coming */
+	struct db_end group;     /* of the group whose results are coming */
+	uint32_t rows[SQL_ROWS]; /* oids of sql_rows */
 	bool told_up, unsafe, broken;
 	int64_t backoff_us;
 	char why[600];
@@ -247,7 +249,7 @@ void db_send(struct db_conn *c, struct bind *b, db_rows_fn *fn, void *arg, unsig
 {
 	const char *values[BIND_MOST];
 	int lengths[BIND_MOST], formats[BIND_MOST];
-	unsigned n = wire_params(b, values, lengths, formats);
+	unsigned n = wire_params(b, c->rows, values, lengths, formats);
 
 	assert(sql_table[b->sql].users & c->env.users);
 	if (c->state != CONN_UP) {
@@ -517,10 +519,16 @@ static void conn_check_schema(struct db_conn *c, const struct db_rows *rows)
 
 static void conn_on_setup_rows(void *arg, unsigned tag, const struct db_rows *rows)
 {
-	if (tag == CONN_TAG_SETTINGS)
-		conn_check_settings(arg, rows);
-	else
-		conn_check_schema(arg, rows);
+	struct db_conn *c = arg;
+
+	switch (tag) {
+	case CONN_TAG_SETTINGS: conn_check_settings(c, rows); break;
+	case CONN_TAG_SCHEMA: conn_check_schema(c, rows); break;
+	case CONN_TAG_ROWS:
+		for (size_t i = 0; i < SQL_ROWS; i++)
+			c->rows[i] = (uint32_t)db_rows_i64(rows, i, 0);
+		break;
+	}
 }
 
 static void conn_on_ready(void *arg, const struct db_end *end)
@@ -545,6 +553,22 @@ static void conn_setup_text(struct db_conn *c, const char *sql, unsigned tag)
 {
 	conn_sent(c, PQsendQueryParams(c->pg, sql, 0, NULL, NULL, NULL, NULL, 1),
 		tag ? conn_on_setup_rows : NULL, c, tag);
+}
+
+/* Asks for the oids of sql_rows; 0: there is none (the schema is older, and that was said). */
+static void conn_setup_rows(struct db_conn *c)
+{
+	struct buf text = { 0 };
+
+	buf_str(&text, "select coalesce(to_regtype(name)::oid::bigint, 0) from unnest('{");
+	for (int i = 0; i < SQL_ROWS; i++) {
+		if (i)
+			buf_char(&text, ',');
+		buf_str(&text, sql_rows[i].type);
+	}
+	buf_str(&text, "}'::text[]) with ordinality t(name, n) order by n");
+	conn_setup_text(c, text.p, CONN_TAG_ROWS);
+	buf_free(&text);
 }
 
 static void conn_prepare(struct db_conn *c, const struct sql *s)
@@ -590,6 +614,7 @@ static void conn_setup(struct db_conn *c)
 		"select version::bigint, compatible::bigint from schema_version "
 		"order by version desc limit 1",
 		CONN_TAG_SCHEMA);
+	conn_setup_rows(c);
 	for (int i = 0; i < SQL_COUNT; i++)
 		if (sql_table[i].users & c->env.users)
 			conn_prepare(c, &sql_table[i]);

@@ -9,4 +9,5 @@ libnudged_a_SOURCES += \
 	src/db/schema.c src/db/schema.h
 
 sqldir = $(pkgdatadir)/sql
-dist_sql_DATA = sql/001_tables.sql sql/002_partitions.sql sql/003_views.sql sql/004_claims.sql
+dist_sql_DATA = sql/001_tables.sql sql/002_partitions.sql sql/003_views.sql sql/004_claims.sql \
+	sql/005_rows.sql

@@ -2,7 +2,8 @@
  *
  * Names are found through search_path (nudged); plans are generic, so a statement must be good for any
  * parameters: no statement depends on an estimate (lanes switch off sequential scans and hash joins: all
- * access is by key), LIMITs are literals, rows of a batch come as arrays through unnest.
+ * access is by key), LIMITs are literals, rows of a batch come through unnest: narrow ones as an array per
+ * column, wide ones as an array of rows (sql/005_rows.sql).
  *
  * Keys that two transactions may both insert are inserted in order, so that nobody waits in a circle.
  * A statement that locks reads the locked row and nothing else (doc/architecture.md, Locks).
@@ -23,36 +24,23 @@
 	"o.placed_at, o.delivery_at, o.delivery_until, o.updated_at, o.cancelled, o.products, "       \
 	"o.stamps"
 
-#define ORDER_ARRAYS                                                                               \
-	"unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], "        \
-	"$7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], "              \
-	"$13::float8[], $14::float8[], $15::timestamptz[], $16::timestamptz[], "                   \
-	"$17::timestamptz[], $18::timestamptz[], $19::boolean[], $20::json[], $21::json[]) "       \
-	"u(customer, store, id, number, status, currency, payment, channel, coupon, "              \
-	"tracking_number, carrier, tracking_url, total, refunded, placed_at, delivery_at, "        \
-	"delivery_until, updated_at, cancelled, products, stamps)"
-
 #define TASK_COLUMNS                                                                               \
 	"t.customer, t.id, t.chain, t.store, t.rule, t.title, t.text, t.manager, t.\"group\", "    \
 	"t.order_id, t.call, t.results, t.result, t.priority, t.created, t.deadline, t.remind, "   \
 	"t.taken_at, t.done_at, t.overdue, t.keep, t.state"
 
-#define TASK_ARRAYS                                                                                \
-	"unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], "    \
-	"$7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::json[], $13::text[], " \
-	"$14::int[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], "                 \
-	"$18::timestamptz[], $19::timestamptz[], $20::boolean[], $21::boolean[], $22::text[]) "    \
-	"u(customer, id, chain, store, rule, title, text, manager, \"group\", order_id, call, "    \
-	"results, result, priority, created, deadline, remind, taken_at, done_at, overdue, keep, " \
-	"state)"
-
-/* A chain's columns; awaits and open come as text "{...}": unnest flattens arrays of arrays. */
-#define CHAIN_ARRAYS                                                                               \
-	"unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], "      \
-	"$7::int[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], " \
-	"$13::text[], $14::text[], $15::json[], $16::json[], $17::json[], $18::boolean[]) "        \
-	"u(customer, id, store, rule, key, text_hash, level, state, started, wake_at, awaits, "    \
-	"exits, open, reason, event, history, arrived, loaded)"
+/* First parameters: rows, by their place in sql_rows. */
+#define ROW_EVENT "1"
+#define ROW_IDENTITY "2"
+#define ROW_ORDER "3"
+#define ROW_ACTIVITY "4"
+#define ROW_PROFILE "5"
+#define ROW_CHAIN "6"
+#define ROW_MESSAGE "7"
+#define ROW_TASK "8"
+#define ORDER_ROWS "unnest($1::order_row[]) u"
+#define TASK_ROWS "unnest($1::task_row[]) u"
+#define CHAIN_ROWS "unnest($1::chain_row[]) u"
 
 #define CHAIN_LIVE_DUE "h.wake_at is not null and h.state in ('waiting', 'settling', 'queued')"
 /* Deadlines rest in a restored copy, as sends do, until a person says what it is (P23). */
@@ -169,6 +157,22 @@
 #define ASIDE_LOCK(table)                                                                          \
 	"select k.id from " table " x join customer k on k.id = x.customer where x.id = $1 "       \
 	"for no key update of k skip locked"
+
+const struct sql_row sql_rows[SQL_ROWS] = {
+	{ "event_row", "tsssuiisttnijj" },
+	{ "identity_row", "snsi" },
+	{ "order_row", "isssssssssssffttttbjj" },
+	{ "activity_row", "iifttstjj" },
+	{ "profile_row", "issssssssssssjjjj" },
+	{ "chain_row", "iissssnsttssssjjjb" },
+	{ "message_row", "iiissssnsssjsssttbsst" },
+	{ "task_row", "iiissssssssjsntttttbbs" },
+};
+
+int sql_row_of(const struct sql *s)
+{
+	return s->params[0] >= '1' && s->params[0] < '1' + SQL_ROWS ? s->params[0] - '1' : -1;
+}
 
 const struct sql sql_table[SQL_COUNT] = {
 	/*** transactions ***/
@@ -340,35 +344,30 @@ const struct sql sql_table[SQL_COUNT] = {
 	/*** save ***/
 	/* no "on conflict": who was second with a key hears 23505, rolls back and loads again; looking for
 	 * conflicts beforehand costs more than the insert's index */
-	[SQL_EVENT_ADD] = { "event_add", "TSSSUIISTTNIJJi",
+	[SQL_EVENT_ADD] = { "event_add", ROW_EVENT "i",
 		"insert into event (received, store, source, id, content_hash, seq, customer, type, time, "
 		"claimed, origin, cause_chain, data, verdicts, rule_set) "
 		"select received, store, source, id, content_hash, seq, customer, type, time, claimed, "
-		"origin::smallint, cause_chain, data, verdicts, $15 from unnest($1::timestamptz[], $2::text[], "
-		"$3::text[], $4::text[], $5::uuid[], $6::bigint[], $7::bigint[], $8::text[], "
-		"$9::timestamptz[], $10::timestamptz[], $11::int[], $12::bigint[], $13::json[], "
-		"$14::json[]) u(received, store, source, id, content_hash, seq, customer, type, time, "
-		"claimed, origin, cause_chain, data, verdicts)",
+		"origin::smallint, cause_chain, data, verdicts, $2 from unnest($1::event_row[])",
 		SQL_LANE, false },
 	/* who has it already keeps it: when that is somebody else, nothing of the batch may be saved */
-	[SQL_IDENTITY_CLAIM] = { "identity_claim", "SNSI",
+	[SQL_IDENTITY_CLAIM] = { "identity_claim", ROW_IDENTITY,
 		"insert into identity (base, kind, value, customer) "
-		"select base, kind::smallint, value, customer from unnest($1::text[], $2::int[], "
-		"$3::text[], $4::bigint[]) u(base, kind, value, customer) "
+		"select base, kind::smallint, value, customer from unnest($1::identity_row[]) "
 		"on conflict (value, kind, base) do update "
 		"set customer = identity_taken(identity.kind, identity.value) "
 		"where identity.customer <> excluded.customer",
 		SQL_LANE, false },
 	/* no "on conflict", as with events: whose row it is must be known before its sums are booked */
-	[SQL_ORDER_ADD] = { "order_add", "ISSSSSSSSSSSFFTTTTBJJ",
+	[SQL_ORDER_ADD] = { "order_add", ROW_ORDER,
 		"insert into orders (customer, store, id, number, status, currency, payment, channel, "
 		"coupon, tracking_number, carrier, tracking_url, total, refunded, placed_at, delivery_at, "
 		"delivery_until, updated_at, cancelled, products, stamps) select customer, store, id, "
 		"number, status, currency, payment, channel, coupon, tracking_number, carrier, "
 		"tracking_url, total::numeric, refunded::numeric, placed_at, delivery_at, delivery_until, "
-		"updated_at, cancelled, products, stamps from " ORDER_ARRAYS,
+		"updated_at, cancelled, products, stamps from " ORDER_ROWS,
 		SQL_LANE, false },
-	[SQL_ORDER_CHANGE] = { "order_change", "ISSSSSSSSSSSFFTTTTBJJ",
+	[SQL_ORDER_CHANGE] = { "order_change", ROW_ORDER,
 		"update orders o set customer = u.customer, number = u.number, status = u.status, "
 		"currency = u.currency, payment = u.payment, channel = u.channel, coupon = u.coupon, "
 		"tracking_number = u.tracking_number, carrier = u.carrier, "
@@ -376,7 +375,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		"refunded = u.refunded::numeric, placed_at = u.placed_at, delivery_at = u.delivery_at, "
 		"delivery_until = u.delivery_until, updated_at = u.updated_at, "
 		"cancelled = u.cancelled, products = u.products, stamps = u.stamps "
-		"from " ORDER_ARRAYS " where o.id = u.id and o.store = u.store",
+		"from " ORDER_ROWS " where o.id = u.id and o.store = u.store",
 		SQL_LANE, false },
 	[SQL_ORDER_STATUS_ADD] = { "order_status_add", "ISSSSTI",
 		"insert into order_status (customer, store, order_id, status, previous, at, seq) "
@@ -384,24 +383,18 @@ const struct sql sql_table[SQL_COUNT] = {
 		"$6::timestamptz[], $7::bigint[])",
 		SQL_LANE, false },
 	/* cart and spend come only when they changed: NULL leaves the stored value, untouched in TOAST */
-	[SQL_CARD_ACTIVITY] = { "card_activity", "IIFTTSTJJ",
+	[SQL_CARD_ACTIVITY] = { "card_activity", ROW_ACTIVITY,
 		"update customer c set orders_count = u.n, orders_total = u.total::numeric, "
 		"orders_first_at = u.first, orders_last_at = u.last, orders_last_id = u.last_id, "
 		"last_seen_at = u.seen, cart = coalesce(u.cart, c.cart), spend = coalesce(u.spend, c.spend) "
-		"from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::timestamptz[], "
-		"$5::timestamptz[], $6::text[], $7::timestamptz[], $8::json[], $9::json[]) "
-		"u(id, n, total, first, last, last_id, seen, cart, spend) where c.id = u.id",
+		"from unnest($1::activity_row[]) u where c.id = u.id",
 		SQL_LANE, false },
-	[SQL_CARD_PROFILE] = { "card_profile", "ISSSSSSSSSSSSJJJJ",
+	[SQL_CARD_PROFILE] = { "card_profile", ROW_PROFILE,
 		"update customer c set email = u.email, phone = u.phone, name = u.name, "
 		"first_name = u.first_name, last_name = u.last_name, lang = u.lang, tz = u.tz, "
 		"city = u.city, birthday = u.birthday, gender = u.gender, manager = u.manager, "
 		"first_source = u.first_source, tags = u.tags, attributes = u.attributes, "
-		"consent = u.consent, suppressed = u.suppressed from unnest($1::bigint[], $2::text[], "
-		"$3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], "
-		"$10::text[], $11::text[], $12::text[], $13::text[], $14::json[], $15::json[], "
-		"$16::json[], $17::json[]) u(id, email, phone, name, first_name, last_name, lang, tz, "
-		"city, birthday, gender, manager, first_source, tags, attributes, consent, suppressed) "
+		"consent = u.consent, suppressed = u.suppressed from unnest($1::profile_row[]) u "
 		"where c.id = u.id",
 		SQL_LANE, false },
 	[SQL_CARD_IDENTITY] = { "card_identity", "III",
@@ -409,14 +402,14 @@ const struct sql sql_table[SQL_COUNT] = {
 		"from unnest($1::bigint[], $2::bigint[], $3::bigint[]) u(id, version, into_card) "
 		"where c.id = u.id",
 		SQL_LANE, false },
-	[SQL_CHAIN_ADD] = { "chain_add", "IISSSSNSTTSSSSJJJB",
+	[SQL_CHAIN_ADD] = { "chain_add", ROW_CHAIN,
 		"insert into chain (id, customer, store, rule, key, text_hash, level, state, started, "
 		"wake_at, awaits, exits, open, reason, event, history, arrived) "
 		"select id, customer, store, rule, key, text_hash, level, state, started, wake_at, "
-		"awaits::text[], exits, open::bigint[], reason, event, history, arrived from " CHAIN_ARRAYS,
+		"awaits::text[], exits, open::bigint[], reason, event, history, arrived from " CHAIN_ROWS,
 		SQL_LANE, false },
 	/* without its body only what arrived is new, and goes behind what is there; its event never changes */
-	[SQL_CHAIN_CHANGE] = { "chain_change", "IISSSSNSTTSSSSJJJB",
+	[SQL_CHAIN_CHANGE] = { "chain_change", ROW_CHAIN,
 		"update chain h set text_hash = u.text_hash, level = u.level, state = u.state, "
 		"wake_at = u.wake_at, awaits = u.awaits::text[], exits = u.exits, "
 		"open = u.open::bigint[], reason = u.reason, "
@@ -425,46 +418,43 @@ const struct sql sql_table[SQL_COUNT] = {
 		"case when u.loaded or u.arrived is not null then u.arrived else h.arrived end "
 		"when u.arrived is null or u.arrived::text = '[]' then h.arrived "
 		"else (left(h.arrived::text, -1) || ',' || substr(u.arrived::text, 2))::json end "
-		"from " CHAIN_ARRAYS " where h.id = u.id",
+		"from " CHAIN_ROWS " where h.id = u.id",
 		SQL_LANE, false },
 	/* from the live ones into the log */
-	[SQL_CHAIN_END] = { "chain_end", "IISSSSNSTTSSSSJJJBt",
-		"with gone as (delete from chain h using " CHAIN_ARRAYS " where h.id = u.id "
+	[SQL_CHAIN_END] = { "chain_end", ROW_CHAIN "t",
+		"with gone as (delete from chain h using " CHAIN_ROWS " where h.id = u.id "
 		"returning u.id, u.customer, u.store, u.rule, u.key, u.text_hash, u.level, u.state, "
 		"u.started, u.reason, h.event, coalesce(u.history, h.history) as history) "
 		"insert into chain_log (id, customer, store, rule, key, text_hash, level, state, started, "
 		"ended, reason, event, history) select id, customer, store, rule, key, text_hash, level, "
-		"state, started, $19, reason, event, history from gone",
+		"state, started, $2, reason, event, history from gone",
 		SQL_LANE, false },
 	/* begun and ended in one batch */
-	[SQL_CHAIN_LOG_ADD] = { "chain_log_add", "IISSSSNSTTSSSSJJJBt",
+	[SQL_CHAIN_LOG_ADD] = { "chain_log_add", ROW_CHAIN "t",
 		"insert into chain_log (id, customer, store, rule, key, text_hash, level, state, started, "
 		"ended, reason, event, history) select id, customer, store, rule, key, text_hash, level, "
-		"state, started, $19, reason, event, history from " CHAIN_ARRAYS,
+		"state, started, $2, reason, event, history from " CHAIN_ROWS,
 		SQL_LANE, false },
 	[SQL_RULE_LAST_PUT] = { "rule_last_put", "ISST",
 		"insert into rule_last (customer, rule, key, started) select * from "
 		"unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) "
 		"on conflict (customer, rule, key) do update set started = excluded.started",
 		SQL_LANE, false },
-	[SQL_MESSAGE_ADD] = { "message_add", "IIISSSSNSSSJSSSTTBSST",
+	[SQL_MESSAGE_ADD] = { "message_add", ROW_MESSAGE,
 		"insert into message (customer, id, chain, store, rule, channel, class, priority, "
 		"template, template_hash, lang, data, address, subject, reason, due, expires, keep, "
-		"state, code, created) select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], "
-		"$4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[], $10::text[], "
-		"$11::text[], $12::json[], $13::text[], $14::text[], $15::text[], $16::timestamptz[], "
-		"$17::timestamptz[], $18::boolean[], $19::text[], $20::text[], $21::timestamptz[])",
+		"state, code, created) select * from unnest($1::message_row[])",
 		SQL_LANE, false },
-	[SQL_TASK_ADD] = { "task_add", "IIISSSSSSSSJSNTTTTTBBS",
+	[SQL_TASK_ADD] = { "task_add", ROW_TASK,
 		"insert into task (customer, id, chain, store, rule, title, text, manager, \"group\", "
 		"order_id, call, results, result, priority, created, deadline, remind, taken_at, done_at, "
-		"overdue, keep, state) select * from " TASK_ARRAYS,
+		"overdue, keep, state) select * from " TASK_ROWS,
 		SQL_LANE, false },
-	[SQL_TASK_CHANGE] = { "task_change", "IIISSSSSSSSJSNTTTTTBBS",
+	[SQL_TASK_CHANGE] = { "task_change", ROW_TASK,
 		"update task t set title = u.title, text = u.text, manager = u.manager, "
 		"\"group\" = u.\"group\", result = u.result, priority = u.priority, "
 		"deadline = u.deadline, remind = u.remind, taken_at = u.taken_at, done_at = u.done_at, "
-		"overdue = u.overdue, state = u.state from " TASK_ARRAYS
+		"overdue = u.overdue, state = u.state from " TASK_ROWS
 		" where t.id = u.id and t.customer = u.customer",
 		SQL_LANE, false },
 	[SQL_MESSAGE_WITHDRAW] = { "message_withdraw", "II",

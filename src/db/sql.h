@@ -7,12 +7,15 @@
  * Types of parameters are letters, upper case for arrays:
  *   i bigint, n int, f float8, b boolean, t timestamptz, s text, j json, u uuid, y bytea
  *
+ * What writes wide rows has one array of them for its first parameter: a digit, ROW_... in sql.c, and the type
+ * of the rows in sql_rows.
+ *
  * A new statement = one name here, one row in sql.c; statements of couriers and tools have SQL_TOOL.
  */
 #include <stdbool.h>
 
 enum {
-	SQL_SCHEMA_VERSION = 4, /* the newest file in sql/ that this program knows */
+	SQL_SCHEMA_VERSION = 5, /* the newest file in sql/ that this program knows */
 	SQL_PRUNE_ROWS = 5000
 };
 
@@ -219,5 +222,14 @@ struct sql {
 	bool ragged;    /* its arrays may differ in length */
 };
 extern const struct sql sql_table[SQL_COUNT];
+
+/* A row type of sql/005_rows.sql and the letters of its fields. */
+struct sql_row {
+	const char *type, *fields;
+};
+enum { SQL_ROWS = 8 };
+extern const struct sql_row sql_rows[SQL_ROWS];
+/* The type of the rows that are its first parameter; -1: it has none. */
+int sql_row_of(const struct sql *s);
 
 #endif
