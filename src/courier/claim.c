@@ -10,11 +10,13 @@
  * COMMIT got no answer nobody knows whether the row says `sending`; it is noted and given back on the
  * next connection, since nothing of it has left (also when another courier has called it in doubt meanwhile).
  *
- * What is asked goes in groups of one round trip each; couriers that meet at the same customer begin elsewhere the
- * next times: else all of them queue for the oldest message.
+ * What is asked goes in groups of one round trip each.  The list of candidates serves some claims: each courier of the
+ * host begins with its share of the customers, so that they do not queue for the oldest message, and shares go round
+ * each second, so that nobody waits for a courier that hangs.  Whom a list names may have been served meanwhile: that is
+ * seen under the lock.
  *
  * The system identifier and the timeline of the cluster are compared with those of the last send at
- * each claim (P23): reading them costs two small system calls in the server.
+ * each claim (P23).
  */
 #include "courier/claim.h"
 
@@ -31,11 +33,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLAIM_CROWDED = 64, CLAIM_CANDIDATES = 60, CLAIM_PLANS_US = 5000000 };
+enum {
+	CLAIM_CANDIDATES = 60,
+	CLAIM_PLANS_US = 5000000,
+	CLAIM_LIST_US = 50000,
+	CLAIM_SHARE_US = 1000000
+};
 /* What is asked about one customer, in one round trip, in this order. */
-enum { CLAIM_BEGIN, CLAIM_LOCK, CLAIM_WORLD, CLAIM_CARD, CLAIM_MESSAGES, CLAIM_LOOKS };
+enum { CLAIM_BEGIN, CLAIM_LOCK, CLAIM_WORLD, CLAIM_MESSAGES, CLAIM_LOOKS };
 
 static const struct log_ctx claim_log = { "claim", "" };
+
+/* Customers with due messages, best first, each once. */
+struct claim_list {
+	int64_t customers[CLAIM_CANDIDATES];
+	size_t n, at; /* at: the next one */
+	size_t own;   /* so many of the first are of this courier's share */
+	int64_t read_boot_us;
+};
 
 struct claims {
 	const struct claim_options *o;
@@ -49,9 +64,10 @@ struct claims {
 	struct claim_record lost; /* a claim whose commit was lost; id 0: none */
 	int owner_pid;            /* of this connection */
 	int64_t owner_start_us;
-	uint64_t dice;
+	int64_t cluster; /* its system identifier and timeline */
+	int timeline;
 	int64_t planned_boot_us; /* statements were planned since */
-	unsigned crowded;        /* rounds for which others are avoided */
+	struct claim_list list;
 };
 
 /* What is the same for all messages at one moment. */
@@ -119,7 +135,9 @@ bool claims_open(struct claims *k, const char *dsn, const char *name, bool unsaf
 	}
 	k->owner_pid = (int)db_rows_i64(rows, 0, 0);
 	k->owner_start_us = db_rows_time(rows, 0, 1);
-	k->dice = (uint64_t)k->owner_pid;
+	k->cluster = db_rows_i64(rows, 0, 2);
+	k->timeline = (int)db_rows_i64(rows, 0, 3);
+	k->list.n = k->list.at = k->list.own = 0;
 	k->planned_boot_us = clock_boot_us();
 	block_rows_free(rows);
 	return true;
@@ -282,9 +300,8 @@ static bool claims_may_send(struct claims *k, const struct db_rows *rows, struct
 			(long long)off_us / 1000);
 		return false;
 	}
-	if (!PLANTED(send_restored) && !db_rows_null(rows, 0, 4) &&
-		(db_rows_i64(rows, 0, 2) != db_rows_i64(rows, 0, 4) ||
-			db_rows_i64(rows, 0, 3) != db_rows_i64(rows, 0, 5))) {
+	if (!PLANTED(send_restored) && !db_rows_null(rows, 0, 2) &&
+		(db_rows_i64(rows, 0, 2) != k->cluster || db_rows_i64(rows, 0, 3) != k->timeline)) {
 		snprintf(k->why, sizeof k->why,
 			"restored or copied database: say nudgectl resume --restored-at TIME");
 		return false;
@@ -300,11 +317,11 @@ static enum claim_result claims_world(
 	ret->pauses = claims_copy(&k->arena, rows, 0, 1);
 	if (!claims_may_send(k, rows, ret))
 		return CLAIM_HELD;
-	if (!db_rows_null(rows, 0, 4))
+	if (!db_rows_null(rows, 0, 2))
 		return CLAIM_GOT;
 	bind_begin(&k->bind, SQL_CLAIM_FIRST);
-	bind_i64(&k->bind, 0, db_rows_i64(rows, 0, 2));
-	bind_int(&k->bind, 1, (int)db_rows_i64(rows, 0, 3));
+	bind_i64(&k->bind, 0, k->cluster);
+	bind_int(&k->bind, 1, k->timeline);
 	return claims_exec(k, NULL, err) ? CLAIM_GOT : CLAIM_TROUBLE;
 }
 
@@ -426,7 +443,7 @@ static enum claim_result claims_follow(struct claims *k, struct err *err)
 	return claims_exec(k, NULL, err) ? CLAIM_NONE : CLAIM_TROUBLE;
 }
 
-/* Begins, locks him and reads: what is read after the lock is what its last holder left behind. */
+/* Begins, locks him and reads: his card with the lock; what is read after it is what its last holder left behind. */
 static bool claims_look(
 	struct claims *k, int64_t customer, struct db_rows **ret_rows, struct err *err)
 {
@@ -434,8 +451,6 @@ static bool claims_look(
 	bind_begin(&k->group[CLAIM_LOCK], SQL_CLAIM_LOCK);
 	bind_i64(&k->group[CLAIM_LOCK], 0, customer);
 	bind_begin(&k->group[CLAIM_WORLD], SQL_CLAIM_WORLD);
-	bind_begin(&k->group[CLAIM_CARD], SQL_CARD_READ);
-	bind_i64(&k->group[CLAIM_CARD], 0, customer);
 	bind_begin(&k->group[CLAIM_MESSAGES], SQL_CLAIM_MESSAGES);
 	bind_i64(&k->group[CLAIM_MESSAGES], 0, customer);
 	bind_key(&k->group[CLAIM_MESSAGES], 1, span_of(message_channel_name(k->o->channel)));
@@ -451,14 +466,12 @@ static enum claim_result claims_inside(
 	struct claim_world w;
 	enum claim_result result;
 
-	if (db_rows_count(rows[CLAIM_LOCK]) != 1) {
-		k->crowded = CLAIM_CROWDED;
+	if (db_rows_count(rows[CLAIM_LOCK]) != 1)
 		return CLAIM_NONE;
-	}
 	result = claims_world(k, rows[CLAIM_WORLD], &w, err);
 	if (result != CLAIM_GOT)
 		return result;
-	claims_card(&k->claim.arena, rows[CLAIM_CARD], &k->claim.card);
+	claims_card(&k->claim.arena, rows[CLAIM_LOCK], &k->claim.card);
 	return k->claim.card.merged_into ? claims_follow(k, err)
 					 : claims_choose(k, rows[CLAIM_MESSAGES], &w, err);
 }
@@ -519,22 +532,30 @@ static enum claim_result claims_try(struct claims *k, int64_t customer, struct e
 
 /*** candidates ***/
 
-/* Where to begin among the n best, which are equally good: at the first, unless others begin there, too. */
-static size_t claims_begin_at(struct claims *k, size_t n)
+/* Is the customer of this courier's share?  Shares go round, all at one moment of this host. */
+static bool claims_is_own(const struct claims *k, int64_t customer)
 {
-	if (k->crowded == 0 || n == 0)
-		return 0;
-	k->crowded--;
-	k->dice = k->dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (size_t)(k->dice >> 33) % n;
+	uint64_t couriers = k->o->couriers ? k->o->couriers : 1;
+	uint64_t turn = (uint64_t)clock_boot_us() / CLAIM_SHARE_US;
+
+	return (uint64_t)customer % couriers == (k->o->index + turn) % couriers;
 }
 
-/* Customers with due messages, best first, each once. */
-static bool claims_candidates(
-	struct claims *k, int64_t ret[CLAIM_CANDIDATES], size_t *ret_n, struct err *err)
+static void claims_list_put(struct claim_list *list, int64_t customer)
 {
+	for (size_t i = 0; i < list->n; i++)
+		if (list->customers[i] == customer)
+			return;
+	if (list->n < CLAIM_CANDIDATES)
+		list->customers[list->n++] = customer;
+}
+
+/* Reads the list anew. */
+static bool claims_candidates(struct claims *k, struct err *err)
+{
+	struct claim_list *list = &k->list;
 	struct db_rows *rows;
-	size_t n = 0, have, lane = 0, from;
+	size_t have, lane = 0, from;
 
 	bind_begin(&k->bind, SQL_CLAIM_CANDIDATES);
 	bind_key(&k->bind, 0, span_of(message_channel_name(k->o->channel)));
@@ -543,27 +564,34 @@ static bool claims_candidates(
 	if (!claims_exec(k, &rows, err))
 		return false;
 	have = db_rows_count(rows);
-	while (lane < have && db_rows_i64(rows, lane, 2) == db_rows_i64(rows, 0, 2))
+	while (lane < have && db_rows_i64(rows, lane, 1) == db_rows_i64(rows, 0, 1))
 		lane++;
-	from = claims_begin_at(k, lane);
-	for (size_t i = 0; i < have && n < CLAIM_CANDIDATES; i++) {
-		int64_t customer = db_rows_i64(rows, i < lane ? (from + i) % lane : i, 1);
-		bool known = false;
-
-		for (size_t j = 0; j < n; j++)
-			known = known || ret[j] == customer;
-		if (!known)
-			ret[n++] = customer;
-	}
+	list->n = list->at = 0;
+	for (size_t i = 0; i < lane; i++)
+		if (claims_is_own(k, db_rows_i64(rows, i, 0)))
+			claims_list_put(list, db_rows_i64(rows, i, 0));
+	list->own = list->n;
+	/* the best are equally good: who helps others does not begin where they do */
+	from = lane ? (k->o->index + 1) * lane / (k->o->couriers + 1) : 0;
+	for (size_t i = 0; i < have; i++)
+		claims_list_put(list, db_rows_i64(rows, i < lane ? (from + i) % lane : i, 0));
 	block_rows_free(rows);
-	*ret_n = n;
+	list->read_boot_us = clock_boot_us();
 	return true;
+}
+
+/* Tries those of the list up to the n-th. */
+static enum claim_result claims_try_list(struct claims *k, size_t n, struct err *err)
+{
+	enum claim_result result = CLAIM_NONE;
+
+	while (k->list.at < k->list.n && k->list.at < n && result == CLAIM_NONE)
+		result = claims_try(k, k->list.customers[k->list.at++], err);
+	return result;
 }
 
 enum claim_result claims_next(struct claims *k, const struct claim **ret, struct err *err)
 {
-	int64_t customers[CLAIM_CANDIDATES];
-	size_t n;
 	enum claim_result result = CLAIM_NONE;
 
 	if (!claims_is_open(k)) {
@@ -580,10 +608,13 @@ enum claim_result claims_next(struct claims *k, const struct claim **ret, struct
 		if (!claims_plain(k, SQL_PLAN_ANEW, err))
 			return CLAIM_TROUBLE;
 	}
-	if (!claims_candidates(k, customers, &n, err))
-		return CLAIM_TROUBLE;
-	for (size_t i = 0; i < n && result == CLAIM_NONE; i++)
-		result = claims_try(k, customers[i], err);
+	if (clock_boot_us() - k->list.read_boot_us < CLAIM_LIST_US)
+		result = claims_try_list(k, k->list.own, err);
+	if (result == CLAIM_NONE) {
+		if (!claims_candidates(k, err))
+			return CLAIM_TROUBLE;
+		result = claims_try_list(k, CLAIM_CANDIDATES, err);
+	}
 	if (result == CLAIM_GOT) {
 		FAILPOINT("claim.after_commit");
 		*ret = &k->claim;

@@ -59,7 +59,7 @@
 
 /* Due messages of one class, those of paused rules left out: they would stand before all others. */
 #define CLAIM_LANE(lane, class)                                                                    \
-	"(select m.id, m.customer, " lane " as lane, m.due from message m where m.channel = $1 "   \
+	"(select m.customer, " lane " as lane, m.due from message m where m.channel = $1 "         \
 	"and m.class = '" class "' and m.state = 'ready' and m.due <= now() "                      \
 				"and m.store = any($2) and not exists (select from pause p "       \
 				"where p.scope = 'rule:' || m.rule) order by m.due limit 20)"
@@ -658,20 +658,23 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE | SQL_TOOL, false },
 
 	/*** couriers ***/
-	/* what the claims of this connection are marked with */
+	/* what the claims of this connection are marked with, and which cluster it is: that does not change
+	 * without a restart, which ends the connection */
 	[SQL_CLAIM_OWNER] = { "claim_owner", "",
-		"select pg_backend_pid(), backend_start from pg_stat_get_activity(pg_backend_pid())",
+		"select pg_backend_pid(), a.backend_start, cs.system_identifier, cc.timeline_id "
+		"from pg_stat_get_activity(pg_backend_pid()) a, pg_control_system() cs, "
+		"pg_control_checkpoint() cc",
 		SQL_TOOL, false },
 	/* Looked at without a lock; the rest is decided after CLAIM_LOCK.  Lanes one by one, each by
 	 * the index: a million bulk messages must not stand before one order confirmation. */
 	[SQL_CLAIM_CANDIDATES] = { "claim_candidates", "sS",
-		"select id, customer, lane from (" CLAIM_LANE(
+		"select customer, lane from (" CLAIM_LANE(
 			"0", "transactional") " union all " CLAIM_LANE("1",
 			"marketing") " union all " CLAIM_LANE("2", "bulk") ") c order by lane, due",
 		SQL_TOOL, false },
 	[SQL_CLAIM_LOCK] = { "claim_lock", "i",
-		"select id from customer where id = $1 for no key update skip locked", SQL_TOOL,
-		false },
+		"select " CARD_COLUMNS " from customer where id = $1 for no key update skip locked",
+		SQL_TOOL, false },
 	/* His due messages of the channel, best first; not those that nobody may take now, so that they do not
 	 * stand before the others.  offset: by his index, whatever the estimates say; the index of all that is
 	 * due can be a million rows long. */
@@ -696,13 +699,12 @@ const struct sql sql_table[SQL_COUNT] = {
 		"set_config('enable_hashjoin', 'off', false), "
 		"set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false)",
 		SQL_TOOL, false },
-	/* Stop buttons, the clock, and which cluster this is and which one sent last. */
+	/* Stop buttons, the clock, and which cluster sent last. */
 	[SQL_CLAIM_WORLD] = { "claim_world", "",
 		"select clock_timestamp(), (select string_agg(scope, E'\\n') from pause), "
-		"(select system_identifier from pg_control_system()), "
-		"(select timeline_id from pg_control_checkpoint()), "
 		"s.system_identifier, s.timeline from (select 1) x left join sent_identity s on true",
 		SQL_TOOL, false },
+	[SQL_IS_COPY] = { "is_copy", "", "select not (" NO_COPY ")", SQL_TOOL, false },
 	[SQL_CLAIM_FIRST] = { "claim_first", "in",
 		"insert into sent_identity (system_identifier, timeline) values ($1, $2) "
 		"on conflict do nothing",

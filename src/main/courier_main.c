@@ -77,7 +77,7 @@ static struct mqttout_options courier_main_mqttout(const struct settings *s, con
 }
 
 static struct claim_options courier_main_claim(
-	const struct settings *s, enum message_channel channel)
+	const struct role_env *role, const struct settings *s, enum message_channel channel)
 {
 	bool mail = channel == CHANNEL_EMAIL;
 
@@ -87,6 +87,8 @@ static struct claim_options courier_main_claim(
 		.only_to = mail ? s->mail.only_to.v : NULL,
 		.n_only_to = mail ? s->mail.only_to.n : 0,
 		.resend_in_doubt = mail && s->mail.resend_in_doubt,
+		.index = (unsigned)role->index,
+		.couriers = (unsigned)role->role->count(s),
 		.claim_us = s->mail.claim_us,
 		.clock_skew_us = s->nudged.clock_skew_us };
 }
@@ -113,7 +115,7 @@ static struct courier_setup *courier_main_setup(const struct role_env *role, str
 		.dsn = s->database.dsn,
 		.unsafe_durability = s->nudged.unsafe_durability,
 		.statement_timeout_ms = (int)(s->database.statement_timeout_us / 1000),
-		.claim = courier_main_claim(s, channel),
+		.claim = courier_main_claim(role, s, channel),
 		.render = { s->nudged.public_url, s->nudged.sign_key },
 		.mail = courier_main_mail(s),
 		.mqttout = courier_main_mqttout(s, u->name),

@@ -106,11 +106,9 @@ static bool ctl_pauses_copy(struct block *b, struct err *err)
 {
 	struct db_rows *rows = NULL;
 
-	if (!block_exec_plain(b, SQL_CLAIM_WORLD, &rows, err))
+	if (!block_exec_plain(b, SQL_IS_COPY, &rows, err))
 		return false;
-	if (!db_rows_null(rows, 0, 4) &&
-		(db_rows_i64(rows, 0, 2) != db_rows_i64(rows, 0, 4) ||
-			db_rows_i64(rows, 0, 3) != db_rows_i64(rows, 0, 5)))
+	if (db_rows_bool(rows, 0, 0))
 		puts("this database is a restored copy: nothing is sent until "
 		     "nudgectl resume --restored-at TIME");
 	block_rows_free(rows);
