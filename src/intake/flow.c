@@ -22,8 +22,7 @@
 #include <string.h>
 
 enum {
-	FLOW_WHO_MOST = 400000, /* 100 bytes each at most, half of them once everybody was here */
-	FLOW_PACE_US = 200000,  /* looked at so often */
+	FLOW_PACE_US = 200000,      /* looked at so often */
 	FLOW_PACE_OLD_US = 1000000, /* says nothing any more */
 	FLOW_AHEAD = 4,             /* events whose keys are fetched ahead */
 	FLOW_ROOM_LEAST = 500       /* events, however slow it goes: a request may have as many */
@@ -38,6 +37,7 @@ void flow_limits_default(struct flow_limits *ret)
 		.catch_up = 2000,
 		.late_us = 2000000,
 		.poll_us = 500000,
+		.identities = 400000,
 		.skew_us = 2000000 };
 }
 
@@ -63,7 +63,7 @@ struct flow *flow_open(struct store *store, const struct judge_env *env,
 	f->host = *host;
 	f->lc = (struct log_ctx){ .room = "flow" };
 	f->want_set = true;
-	f->who = who_new(FLOW_WHO_MOST);
+	f->who = who_new(limits->identities);
 	TAILQ_INIT(&f->unknown);
 	TAILQ_INIT(&f->held);
 	TAILQ_INIT(&f->aside);

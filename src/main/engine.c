@@ -492,6 +492,7 @@ static struct flow_limits engine_flow_limits(const struct settings *s)
 	l.late_us = s->http.answer_timeout_us -
 		    s->http.answer_timeout_us / 10; /* the answer has a way to go */
 	l.poll_us = s->database.poll_us;
+	l.identities = (size_t)s->limits.identities;
 	l.skew_us = s->nudged.clock_skew_us;
 	return l;
 }

@@ -132,6 +132,7 @@ struct settings_limits {
 	int batch_events; /* of one request */
 	int64_t batch_bytes;
 	int id_bytes;
+	int identities;    /* keys that an engine remembers */
 	int64_t future_us; /* an event further ahead gets the time of receipt */
 	int batch;         /* events judged in one transaction */
 	int mqtt_batch;    /* the same by MQTT */

@@ -236,6 +236,9 @@ static const struct conf_key settings_keys[] = {
 		.help = "A chain with a larger history is warned of in the log." },
 	{ "limits", "id_bytes", CONF_INT, offsetof(struct settings, limits.id_bytes), CONF_FIXED, "128", .min = 16, .max = 128,
 		.help = "Longest event id that is taken, in bytes." },
+	{ "limits", "identities", CONF_INT, offsetof(struct settings, limits.identities), CONF_FIXED, "3000000", .min = 1000, .max = 100000000,
+		.help = "Keys of customers that an engine remembers, some 100 bytes each once they were seen. "
+			"Those it does not know cost a question to the database." },
 	{ "limits", "judge_time", CONF_DURATION, offsetof(struct settings, limits.judge_us), CONF_FIXED, "200ms", .min = INT64_C(10000), .max = INT64_C(10000000),
 		.help = "Judging of one batch; what is left goes to the next." },
 	{ "limits", "mqtt_batch", CONF_INT, offsetof(struct settings, limits.mqtt_batch), CONF_FIXED, "500", .min = 1, .max = 1000,
