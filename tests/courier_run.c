@@ -35,8 +35,10 @@ static int run(const char *channel, struct settings *s)
 {
 	static struct heart heart;
 	static struct crash_note note;
+	const bool is_mail = strcmp(channel, "mail") == 0;
 	const struct role role = { .name = channel,
-		.wake = strcmp(channel, "mail") == 0 ? CHANNEL_EMAIL : CHANNEL_PUBLISH };
+		.wake = is_mail ? CHANNEL_EMAIL : CHANNEL_PUBLISH,
+		.count = is_mail ? role_count_mail : role_count_publish };
 	struct role_env env = {
 		.role = &role, .name = channel, .settings = s, .heart = &heart, .note = &note
 	};

@@ -116,11 +116,13 @@ class Postgres:
         self.psql("select pg_reload_conf()")
 
     def psql(self, sql, database=None, user=None):
-        """Runs SQL text; the rows of its statements as lists of text ('' for NULL)."""
+        """Runs SQL text; the rows of its statements as lists of text ('' for NULL).  It does not wait for ever behind a
+        lock that a failed test has left."""
         done = subprocess.run(
             [os.path.join(self.bin, "psql"), "-XqAt", "-F", "\x1f", "-R", "\x1e", "-v", "ON_ERROR_STOP=1",
              "-h", self.dir, "-p", str(self.port), "-U", user or self.user,
              "-d", database or self.database, "-f", "-"],
+            env={**os.environ, "PGOPTIONS": "-c lock_timeout=60s"},
             input=sql, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"psql: {done.stderr.strip()}")
