@@ -24,6 +24,7 @@
 #include <getopt.h>
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -146,36 +147,49 @@ static bool limit_has_rows(enum statement s)
 	return opt.rows && statements[s].names != NULL;
 }
 
-/* The text to be prepared; that of the rows' type with `make`. */
-static void limit_text(enum statement s, bool make, char *to, size_t size)
+static void limit_add(char *to, size_t size, const char *fmt, ...)
+{
+	size_t n = strlen(to);
+	va_list ap;
+	int more;
+
+	va_start(ap, fmt);
+	more = vsnprintf(to + n, size - n, fmt, ap);
+	va_end(ap);
+	if (more < 0 || (size_t)more >= size - n)
+		abort();
+}
+
+/* Makes the type of its rows. */
+static void limit_type_text(enum statement s, char *to, size_t size)
 {
 	const char *letters = statements[s].params, *name = statements[s].names;
-	size_t n;
 
-	if (name == NULL) {
-		snprintf(to, size, "%s", statements[s].text);
+	*to = '\0';
+	limit_add(to, size, "drop type if exists limit_%d; create type limit_%d as (", s, s);
+	for (int i = 0; letters[i]; i++, name += strcspn(name, ",") + 2)
+		limit_add(to, size, "%s%.*s %s", i ? ", " : "", (int)strcspn(name, ","), name,
+			limit_type(letters[i])->name);
+	limit_add(to, size, ")");
+}
+
+/* The text to be prepared. */
+static void limit_text(enum statement s, char *to, size_t size)
+{
+	const char *letters = statements[s].params;
+
+	*to = '\0';
+	limit_add(to, size, "%s", statements[s].text);
+	if (statements[s].names == NULL)
+		return;
+	if (opt.rows) {
+		limit_add(to, size, " from unnest($1::limit_%d[]) u %s", s, statements[s].behind);
 		return;
 	}
-	if (make)
-		n = (size_t)snprintf(
-			to, size, "drop type if exists limit_%d; create type limit_%d as (", s, s);
-	else
-		n = (size_t)snprintf(to, size, "%s from unnest(", statements[s].text);
-	if (!make && opt.rows)
-		n += (size_t)snprintf(
-			to + n, size - n, "$1::limit_%d[]) u %s", s, statements[s].behind);
-	for (int i = 0; letters[i] && (make || !opt.rows); i++, name += strcspn(name, ",") + 2)
-		n += make ? (size_t)snprintf(to + n, size - n, "%s%.*s %s", i ? ", " : "",
-				    (int)strcspn(name, ","), name, limit_type(letters[i])->name)
-			  : (size_t)snprintf(to + n, size - n, "%s$%d::%s[]", i ? ", " : "", i + 1,
-				    limit_type(letters[i])->name);
-	if (make)
-		n += (size_t)snprintf(to + n, size - n, ")");
-	else if (!opt.rows)
-		n += (size_t)snprintf(
-			to + n, size - n, ") u(%s) %s", statements[s].names, statements[s].behind);
-	if (n >= size)
-		abort();
+	for (int i = 0; letters[i]; i++)
+		limit_add(to, size, "%s$%d::%s[]", i ? ", " : " from unnest(", i + 1,
+			limit_type(letters[i])->name);
+	limit_add(to, size, ") u(%s) %s", statements[s].names, statements[s].behind);
 }
 
 /* ---- arrays in the binary format ---- */
@@ -780,7 +794,7 @@ static Oid limit_row_type(struct worker *w, enum statement s)
 	Oid oid;
 
 	if (w->number == 0) {
-		limit_text(s, true, text, sizeof text);
+		limit_type_text(s, text, sizeof text);
 		limit_exec(w, PQexec(w->pg, text));
 	}
 	snprintf(text, sizeof text, "select 'limit_%d'::regtype::oid", (int)s);
@@ -812,7 +826,7 @@ static void limit_connect(struct worker *w)
 			oids[0] = 0;
 			n = 1;
 		}
-		limit_text((enum statement)s, false, text, sizeof text);
+		limit_text((enum statement)s, text, sizeof text);
 		snprintf(name, sizeof name, "s%d", s);
 		limit_exec(w, PQprepare(w->pg, name, text, n, oids));
 	}

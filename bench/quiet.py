@@ -127,7 +127,8 @@ def mail(stand, table, runs, seconds):
                 "Postgres": stand.postgres_cpu,
                 "sink": lambda: cpu(sink.process.pid) + sum(cpu(p) for p in children(sink.process.pid))}
         before, first, since = {k: f() for k, f in used.items()}, sent(), time.monotonic()
-        system.until(lambda: sent() > n * 8 // 10, 120, 1)  # each look costs Postgres some milliseconds
+        # not often: each look costs Postgres some milliseconds
+        system.until(lambda: sent() > n * 8 // 10, 120, 1)
         many, took = sent() - first, time.monotonic() - since
         table.add("mail", "mails handed over, 4 couriers", many / took, "mails/s", 1500, note=" ".join(
             f"{k} {(f() - before[k]) / many * 1e6:.0f}" for k, f in used.items()) + " us each")

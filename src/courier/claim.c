@@ -35,9 +35,9 @@
 
 enum {
 	CLAIM_CANDIDATES = 60,
-	CLAIM_PLANS_US = 5000000,
-	CLAIM_LIST_US = 50000,
-	CLAIM_SHARE_US = 1000000
+	CLAIM_PLANS_US = 5000000, /* so long statements keep their plans, */
+	CLAIM_LIST_US = 50000,    /* a list of candidates is good, */
+	CLAIM_SHARE_US = 1000000  /* a courier has its share of the customers */
 };
 /* What is asked about one customer, in one round trip, in this order. */
 enum { CLAIM_BEGIN, CLAIM_LOCK, CLAIM_WORLD, CLAIM_MESSAGES, CLAIM_LOOKS };
@@ -448,7 +448,7 @@ static bool claims_look(
 	struct claims *k, int64_t customer, struct db_rows **ret_rows, struct err *err)
 {
 	bind_begin(&k->group[CLAIM_BEGIN], SQL_BEGIN);
-	bind_begin(&k->group[CLAIM_LOCK], SQL_CLAIM_LOCK);
+	bind_begin(&k->group[CLAIM_LOCK], SQL_CARD_LOCK);
 	bind_i64(&k->group[CLAIM_LOCK], 0, customer);
 	bind_begin(&k->group[CLAIM_WORLD], SQL_CLAIM_WORLD);
 	bind_begin(&k->group[CLAIM_MESSAGES], SQL_CLAIM_MESSAGES);
@@ -532,15 +532,6 @@ static enum claim_result claims_try(struct claims *k, int64_t customer, struct e
 
 /*** candidates ***/
 
-/* Is the customer of this courier's share?  Shares go round, all at one moment of this host. */
-static bool claims_is_own(const struct claims *k, int64_t customer)
-{
-	uint64_t couriers = k->o->couriers ? k->o->couriers : 1;
-	uint64_t turn = (uint64_t)clock_boot_us() / CLAIM_SHARE_US;
-
-	return (uint64_t)customer % couriers == (k->o->index + turn) % couriers;
-}
-
 static void claims_list_put(struct claim_list *list, int64_t customer)
 {
 	for (size_t i = 0; i < list->n; i++)
@@ -550,9 +541,11 @@ static void claims_list_put(struct claim_list *list, int64_t customer)
 		list->customers[list->n++] = customer;
 }
 
-/* Reads the list anew. */
+/* Reads the list anew: first those of the share that this courier has now; shares go round. */
 static bool claims_candidates(struct claims *k, struct err *err)
 {
+	uint64_t couriers = k->o->couriers ? k->o->couriers : 1;
+	uint64_t share = (k->o->index + (uint64_t)clock_boot_us() / CLAIM_SHARE_US) % couriers;
 	struct claim_list *list = &k->list;
 	struct db_rows *rows;
 	size_t have, lane = 0, from;
@@ -568,11 +561,11 @@ static bool claims_candidates(struct claims *k, struct err *err)
 		lane++;
 	list->n = list->at = 0;
 	for (size_t i = 0; i < lane; i++)
-		if (claims_is_own(k, db_rows_i64(rows, i, 0)))
+		if ((uint64_t)db_rows_i64(rows, i, 0) % couriers == share)
 			claims_list_put(list, db_rows_i64(rows, i, 0));
 	list->own = list->n;
 	/* the best are equally good: who helps others does not begin where they do */
-	from = lane ? (k->o->index + 1) * lane / (k->o->couriers + 1) : 0;
+	from = share * lane / couriers;
 	for (size_t i = 0; i < have; i++)
 		claims_list_put(list, db_rows_i64(rows, i < lane ? (from + i) % lane : i, 0));
 	block_rows_free(rows);

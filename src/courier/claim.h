@@ -3,9 +3,9 @@
 /*
  * The courier's transactions: claim one message, record what became of it, find the lost ones.
  *
- * A claim: candidates are read without a lock, for some claims at once; its customer is locked (skip
- * locked: busy ones are passed over); everything that decides is read again under that lock - all his due messages of the
- * channel, card, pauses, suppressions, the chains, the identity of the cluster - and decided
+ * A claim: candidates are read without a lock, for some claims at once; the customer of one is locked (skip
+ * locked: busy ones are passed over); everything that decides is read again under that lock - all his due
+ * messages of the channel, card, pauses, suppressions, the chains, the identity of the cluster - and decided
  * (courier/decide); the best becomes `sending` with this connection as its owner, the others that can
  * never go get their outcome; commit.  Only then may its first byte leave.
  *
@@ -29,8 +29,8 @@ struct claim_options {
 	const char *const *only_to; /* empty: everybody */
 	size_t n_only_to;
 	bool resend_in_doubt;
-	unsigned index,
-		couriers; /* this one, from 0, and how many of its kind share the work on this host */
+	unsigned index;        /* of this courier, from 0, among */
+	unsigned couriers;     /* so many that share the work on this host */
 	int64_t claim_us;      /* hand-over must begin so soon after the claim */
 	int64_t clock_skew_us; /* further from the database's clock: nothing is claimed */
 };

@@ -1,8 +1,9 @@
 /* bind.c: values in Postgres' binary format (src/backend/utils/adt: int8recv, array_recv, timestamptz_recv).
  *
  * One statement per table, with an array per column or an array of rows (record_recv: number of fields, then
- * type, length and value of each): so a batch costs the same number of statements whatever its size.  The header of an array (dimensions, nulls, element type, length, lower
- * bound) is written first with length 0 and corrected when the parameters are sent.
+ * type, length and value of each): so a batch costs the same number of statements whatever its size.  The header
+ * of an array (dimensions, nulls, element type, length, lower bound) is written first with length 0 and corrected
+ * when the parameters are sent.
  * Rejected: text format (Postgres then parses and we print), one statement per row (7 times slower),
  * COPY (not allowed in a pipeline).
  */
@@ -105,9 +106,10 @@ unsigned wire_params(
 	int row = sql_row_of(&sql_table[b->sql]);
 
 	if (row >= 0) {
-		uint32_t oid = htobe32(rows[row]);
+		uint32_t oid;
 
-		assert(b->at_field == 0);
+		assert(rows != NULL && b->at_field == 0);
+		oid = htobe32(rows[row]);
 		memcpy(b->p[0].b.p + BIND_ARRAY_TYPE, &oid, sizeof oid);
 	}
 	for (unsigned i = 0; i < b->n; i++) {
@@ -128,10 +130,15 @@ unsigned wire_params(
 	return b->n;
 }
 
-/* The letter of number i. */
+/* The parameter that number i stands for, when it is no field of a row. */
+static inline unsigned bind_index(const struct bind *b, unsigned i)
+{
+	return b->n_fields ? i - b->n_fields + 1 : i;
+}
+
 static inline char bind_letter(const struct bind *b, unsigned i)
 {
-	return i < b->n_fields ? b->fields[i] : b->p[b->n_fields ? i - b->n_fields + 1 : i].type;
+	return i < b->n_fields ? b->fields[i] : b->p[bind_index(b, i)].type;
 }
 
 /* Writes the length of a value and its bytes; v NULL: the SQL NULL. */
@@ -179,9 +186,8 @@ static inline void bind_put(struct bind *b, unsigned i, const void *v, size_t n)
 		bind_field(b, i, v, n);
 		return;
 	}
-	i = b->n_fields ? i - b->n_fields + 1 : i;
-	assert(i < b->n);
-	p = &b->p[i];
+	p = &b->p[bind_index(b, i)];
+	assert(p < b->p + b->n);
 	if (!p->array) {
 		buf_clear(&p->b);
 		p->null = v == NULL;

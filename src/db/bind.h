@@ -5,9 +5,10 @@
  *
  * A `struct bind` holds the parameters of one statement: scalars are set, arrays grow by one element per
  * row ("unnest": one statement writes any number of rows).  Where the first parameter is an array of rows, the
- * first numbers are the fields of a row, which must be given in their order, and parameters follow behind.  The statement's row in db/sql.c says the
- * types; a value of another type is a bug (assert).  bind_begin empties it for the next statement and
- * keeps the memory; bind_fini frees it.  db_send copies: the bind may be used again at once.
+ * first numbers are the fields of a row, which must be given in their order, and parameters follow behind.  The
+ * statement's row in db/sql.c says the types; a value of another type is a bug (assert).  bind_begin empties it
+ * for the next statement and keeps the memory; bind_fini frees it.  db_send copies: the bind may be used again at
+ * once.
  *
  * A `struct bind_col` says where a column stands in a struct of model/ and how it travels; one array of
  * them serves writing (bind_row) and reading (bind_read).  Texts and JSON without value ({NULL,0}) and
@@ -47,7 +48,7 @@ void bind_fini(struct bind *b);
 /* How many elements the first array has: 0 means nothing to write. */
 size_t bind_count(const struct bind *b);
 
-/* Parameter i (from 0): appends to an array, sets a scalar. */
+/* Number i (from 0): appends to an array or a row, sets a scalar. */
 void bind_i64(struct bind *b, unsigned i, int64_t v);
 void bind_int(struct bind *b, unsigned i, int v);
 void bind_f64(struct bind *b, unsigned i, double v);

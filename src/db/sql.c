@@ -665,15 +665,12 @@ const struct sql sql_table[SQL_COUNT] = {
 		"from pg_stat_get_activity(pg_backend_pid()) a, pg_control_system() cs, "
 		"pg_control_checkpoint() cc",
 		SQL_TOOL, false },
-	/* Looked at without a lock; the rest is decided after CLAIM_LOCK.  Lanes one by one, each by
+	/* Looked at without a lock; the rest is decided after CARD_LOCK.  Lanes one by one, each by
 	 * the index: a million bulk messages must not stand before one order confirmation. */
 	[SQL_CLAIM_CANDIDATES] = { "claim_candidates", "sS",
 		"select customer, lane from (" CLAIM_LANE(
 			"0", "transactional") " union all " CLAIM_LANE("1",
 			"marketing") " union all " CLAIM_LANE("2", "bulk") ") c order by lane, due",
-		SQL_TOOL, false },
-	[SQL_CLAIM_LOCK] = { "claim_lock", "i",
-		"select " CARD_COLUMNS " from customer where id = $1 for no key update skip locked",
 		SQL_TOOL, false },
 	/* His due messages of the channel, best first; not those that nobody may take now, so that they do not
 	 * stand before the others.  offset: by his index, whatever the estimates say; the index of all that is

@@ -334,7 +334,7 @@ static void tell_lines(struct row *r, struct span products)
 		return;
 	json_iter_init(&it, products);
 	while (n < CARD_LINES_MOST && json_next(&it, NULL, &line)) {
-		UNSET char first[BUF_USUAL];
+		char first[32];
 		struct buf what = BUF_ON(first);
 
 		if (json_kind(line) != JSON_OBJECT)

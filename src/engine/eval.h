@@ -59,7 +59,7 @@ struct eval {
 	int function_ref;
 	enum eval_stop stop;
 	const struct tz *zone;
-	/* what eval_init leaves as it is */
+	/* large, and not zeroed by eval_init */
 	struct span fields[EVAL_FIELDS]; /* of the event, in the order of reading; for verdicts */
 	struct err err;                  /* of a result that is none; empty until then */
 };

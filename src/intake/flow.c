@@ -37,7 +37,7 @@ void flow_limits_default(struct flow_limits *ret)
 		.catch_up = 2000,
 		.late_us = 2000000,
 		.poll_us = 500000,
-		.identities = 400000,
+		.identities = 3000000,
 		.skew_us = 2000000 };
 }
 

@@ -46,8 +46,8 @@ struct flow_limits {
 	unsigned catch_up; /* overdue chains per second over all engines of the fleet: 2,000 */
 	int64_t late_us;   /* a ticket not settled after this is answered `late`: 2 s */
 	int64_t poll_us;   /* longest sleep between looks for due work: 500 ms */
-	size_t identities; /* remembered keys of customers: 400,000; 100 bytes each once it is used */
-	int64_t skew_us;   /* our clock and the database's differ by more: no due work (P13): 2 s */
+	size_t identities; /* remembered keys of customers: 3,000,000; 100 bytes each once it is used */
+	int64_t skew_us; /* our clock and the database's differ by more: no due work (P13): 2 s */
 };
 void flow_limits_default(struct flow_limits *ret);
 

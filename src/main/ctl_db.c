@@ -60,7 +60,7 @@ bool ctl_db_number(
 static bool ctl_db_hold(struct block *b, int64_t customer, bool *ret_held, struct err *err)
 {
 	struct db_rows *rows = NULL;
-	bool ok = ctl_db_number(b, SQL_CLAIM_LOCK, customer, &rows, err);
+	bool ok = ctl_db_number(b, SQL_CARD_LOCK, customer, &rows, err);
 
 	*ret_held = ok && db_rows_count(rows) > 0;
 	block_rows_free(rows);

@@ -46,8 +46,6 @@ static void save_bind_event(struct bind *b, const struct visit *v, const struct 
 
 static void save_events(struct pg_lane *l, struct bind *b)
 {
-	bool any = false;
-
 	pg_list_keys(l);
 	for (size_t i = 0; i < l->n_keys; i++) {
 		const struct pg_key *k = &l->keys[i];
@@ -55,9 +53,8 @@ static void save_events(struct pg_lane *l, struct bind *b)
 		if (k->visit->state != VISIT_READY || !save_is_kept(k->event))
 			continue;
 		save_bind_event(b, k->visit, k->event);
-		any = true;
 	}
-	if (any)
+	if (bind_count(b) > 0)
 		bind_i64(b, 14, l->batch->set_id);
 }
 

@@ -275,7 +275,7 @@ static void test_block_group(void **state)
 	bind_text(&b[1], 2, SPAN("task.done"));
 	bind_text(&b[1], 3, SPAN("{\"a\":1}"));
 	bind_time(&b[1], 4, INT64_MIN);
-	bind_begin(&b[2], SQL_CLAIM_LOCK);
+	bind_begin(&b[2], SQL_CARD_LOCK);
 	bind_i64(&b[2], 0, 123456789);
 	bind_begin(&b[3], SQL_COMMIT);
 	for (int i = 0; i < 2; i++) { /* the second time all is prepared */
