@@ -18,7 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS_HEADERS_MOST = 64 };
+enum {
+	EVENTS_HEADERS_MOST = 64,
+	/* after one was read in vain: room for so many like it before the next is read, */
+	EVENTS_AGAIN = 8,
+	EVENTS_AGAIN_MOST = 200 /* but of events not more than these for it */
+};
 
 struct events {
 	const struct access *access;
@@ -26,6 +31,9 @@ struct events {
 	struct http_route route;
 	size_t in_flight;
 	struct buf answer; /* scratch */
+	/* Room for so many events must be there before a body is read; more than 1 after one was read in vain, as under
+	 * overload most of the time would go into such.  Once nothing of ours is in flight it is 1 again. */
+	size_t wanted;
 };
 
 struct events_request {
@@ -37,6 +45,12 @@ struct events_request {
 };
 
 /* ---- before the body ---- */
+
+static void events_refuse_full(struct http_request *req)
+{
+	http_refuse(req, 429, "too many events are waiting to be committed", NULL,
+		"Send the same request again later, or fewer at a time.");
+}
 
 static bool events_admit(void *arg, struct http_request *req)
 {
@@ -59,11 +73,13 @@ static bool events_admit(void *arg, struct http_request *req)
 		http_refuse(req, 503, why, NULL, "Send the same request again later.");
 		return false;
 	}
-	if (!d->intake.has_room(d->intake.arg, 1, 0)) {
-		http_refuse(req, 429, "too many events are waiting to be committed", NULL,
-			"Send the same request again later, or fewer at a time.");
+	if (d->in_flight == 0)
+		d->wanted = 1;
+	if (!d->intake.has_room(d->intake.arg, d->wanted, 0)) {
+		events_refuse_full(req);
 		return false;
 	}
+	d->wanted = 1;
 	req->user = (void *)(uintptr_t)shop;
 	return true;
 }
@@ -181,6 +197,14 @@ static void events_refuse_body(struct http_request *req, const struct envelope_f
 	}
 }
 
+/* After n events were read in vain. */
+static size_t events_wanted(size_t n)
+{
+	if (n >= EVENTS_AGAIN_MOST)
+		return n;
+	return n * EVENTS_AGAIN < EVENTS_AGAIN_MOST ? n * EVENTS_AGAIN : EVENTS_AGAIN_MOST;
+}
+
 static void events_handle(void *arg, struct http_request *req)
 {
 	struct events *d = arg;
@@ -202,12 +226,14 @@ static void events_handle(void *arg, struct http_request *req)
 		arena_fini(&arena);
 		return;
 	}
-	if (n == 0 || !d->intake.has_room(d->intake.arg, n, req->body.n)) {
-		if (n == 0)
-			http_answer(req, 200, "application/json", SPAN("{\"events\":[]}"));
-		else
-			http_refuse(req, 429, "too many events are waiting to be committed", NULL,
-				"Send the same request again later, or fewer at a time.");
+	if (n == 0) {
+		http_answer(req, 200, "application/json", SPAN("{\"events\":[]}"));
+		arena_fini(&arena);
+		return;
+	}
+	if (!d->intake.has_room(d->intake.arg, n, req->body.n)) {
+		d->wanted = events_wanted(n);
+		events_refuse_full(req);
 		arena_fini(&arena);
 		return;
 	}
@@ -240,6 +266,7 @@ struct events *events_open(
 
 	d->access = access;
 	d->intake = *intake;
+	d->wanted = 1;
 	d->route = (struct http_route){ .method = "POST",
 		.path = "/events",
 		.body_most = body_most,

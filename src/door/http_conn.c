@@ -141,8 +141,8 @@ static void conn_rest(struct http_conn *c)
 
 	if (c->is_dead)
 		return;
-	loop_fd_watch(c->watch,
-		(reads && !c->is_queued ? LOOP_READ : 0) | (c->is_blocked ? LOOP_WRITE : 0));
+	/* one that stands in the queue is watched, too: to be told in vain is cheaper than two calls of epoll_ctl */
+	loop_fd_watch(c->watch, (reads ? LOOP_READ : 0) | (c->is_blocked ? LOOP_WRITE : 0));
 	if (c->is_lingering)
 		conn_wait(c, HTTP_WAIT_LINGER);
 	else if (!reads)
@@ -617,12 +617,13 @@ static void conn_on_ready(void *arg, int fd, unsigned what)
 	bool in_turn = !conns_are_spent(c->http) && TAILQ_EMPTY(&c->http->queue);
 
 	(void)fd;
-	if ((what & LOOP_READ) && !c->is_lingering && !in_turn) {
-		c->is_unread = true;
-		conn_queue(c);
-		conn_rest(c);
-	} else if (what & LOOP_READ) {
-		conn_read(c);
+	if ((what & LOOP_READ) && !c->is_queued) {
+		if (in_turn || c->is_lingering) {
+			conn_read(c);
+		} else {
+			c->is_unread = true;
+			conn_queue(c);
+		}
 	}
 	if ((what & LOOP_WRITE) && !c->is_dead)
 		conn_flush(c);

@@ -166,12 +166,40 @@ void flow_forgive(struct flow *f, struct flow_customer *c)
 	c->losses = c->lost = 0;
 }
 
+/* Of one whose last event has just been dropped: after all others. */
+static uint64_t flow_first_arrival(const struct flow_customer *c)
+{
+	const struct shop_event *e = TAILQ_FIRST(&c->events);
+
+	return e != NULL ? e->arrival : UINT64_MAX;
+}
+
+/* In the order of their first events: who comes from a batch and had more to do than fitted is the first again, not
+ * the last.  Mostly it is the end at once; who is busy elsewhere stands in nobody's way. */
+static void flow_list_ready(struct flow *f, struct flow_customer *c)
+{
+	struct flow_customer *x = TAILQ_FIRST(&f->ready);
+
+	if (x == NULL || c->busy_since_us != 0) {
+		TAILQ_INSERT_TAIL(&f->ready, c, link);
+		return;
+	}
+	if (flow_first_arrival(c) < flow_first_arrival(x)) {
+		TAILQ_INSERT_HEAD(&f->ready, c, link);
+		return;
+	}
+	x = TAILQ_LAST(&f->ready, flow_customer_list);
+	while (flow_first_arrival(c) < flow_first_arrival(x))
+		x = TAILQ_PREV(x, flow_customer_list, link);
+	TAILQ_INSERT_AFTER(&f->ready, x, c, link);
+}
+
 void flow_customer_review(struct flow *f, struct flow_customer *c)
 {
 	bool wanted = c->n_events > 0 && !c->in_batch;
 
 	if (wanted && !c->listed) {
-		TAILQ_INSERT_TAIL(&f->ready, c, link);
+		flow_list_ready(f, c);
 	} else if (!wanted && c->listed) {
 		TAILQ_REMOVE(&f->ready, c, link);
 	}

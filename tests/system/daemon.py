@@ -215,7 +215,7 @@ class Daemon:
     # life
 
     def start(self, *args, ready=True, seconds=20):
-        environ = dict(os.environ, NUDGED_FAILPOINT=f"@{self.failpoint}", **self.environ)
+        environ = {**os.environ, "NUDGED_FAILPOINT": f"@{self.failpoint}", **self.environ}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([*self.wrap, NUDGED, "--config", str(self.conf), *args], env=environ,
                                             stderr=log, stdin=subprocess.DEVNULL)

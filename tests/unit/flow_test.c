@@ -241,7 +241,7 @@ static void open_flow(const struct flow_limits *limits)
 	pump();
 }
 
-static int setup_lanes(int lanes)
+static int setup_lanes(int lanes, size_t batch)
 {
 	struct flow_limits limits;
 
@@ -250,6 +250,7 @@ static int setup_lanes(int lanes)
 	store = mem_open(lanes, now_us);
 	activate_set();
 	flow_limits_default(&limits);
+	limits.batch = batch ? batch : limits.batch;
 	open_flow(&limits);
 	return 0;
 }
@@ -257,7 +258,14 @@ static int setup_lanes(int lanes)
 static int setup(void **state)
 {
 	(void)state;
-	return setup_lanes(3);
+	return setup_lanes(3, 0);
+}
+
+/* One lane, and the spare one; two events at a time. */
+static int setup_narrow(void **state)
+{
+	(void)state;
+	return setup_lanes(2, 2);
 }
 
 static int teardown(void **state)
@@ -1071,6 +1079,36 @@ static void test_room_follows_the_pace(void **state)
 	assert_true(flow_has_room(flow, 5000, 0));
 }
 
+/* Customers in the order of their first events: of whom not all fitted is the next again, not the last. */
+static void test_what_did_not_fit_is_next(void **state)
+{
+	struct post known = { .done = 0 }, many = { .done = 0 };
+	int turns = 0;
+
+	(void)state;
+	post_add(&known, "1", "anna", 1);
+	post_add(&known, "2", "boris", 1);
+	post_add(&known, "3", "clara", 1);
+	post_send(&known);
+	pump();
+	assert_int_equal(known.done, 1);
+	post_add(&many, "4", "anna", 1);
+	post_add(&many, "5", "anna", 1);
+	post_add(&many, "6", "anna", 1);
+	post_add(&many, "7", "anna", 1);
+	post_add(&many, "8", "boris", 1);
+	post_add(&many, "9", "clara", 1);
+	post_send(&many);
+	while (many.events[4].status == EVENT_NEW && many.events[5].status == EVENT_NEW) {
+		assert_true(turns++ < 100);
+		flow_turn(flow);
+		mem_turn(store);
+	}
+	assert_int_equal(many.events[3].status, EVENT_ACCEPTED);
+	pump();
+	assert_int_equal(many.done, 1);
+}
+
 /* ---- joining cards ---- */
 
 static struct shop_event *post_as(
@@ -1759,6 +1797,8 @@ int main(void)
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
 		FLOW_TEST(test_a_browser_that_becomes_known_is_taken_over),
 		FLOW_TEST(test_room_follows_the_pace),
+		cmocka_unit_test_setup_teardown(
+			test_what_did_not_fit_is_next, setup_narrow, teardown),
 		FLOW_TEST(test_orders_and_browsers_find_their_customer),
 		FLOW_TEST(test_a_new_order_needs_no_question),
 		FLOW_TEST(test_an_order_that_came_without_its_customer_is_joined),
