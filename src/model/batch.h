@@ -137,7 +137,8 @@ struct batch {
 	int64_t id_next; /* the next free number for events (seq), chains, messages, tasks; rises over all batches */
 	int64_t set_id;           /* the rule set that is current in the database */
 	int64_t switches_version; /* of suspended rules and pairs set aside (model/switches.h) */
-	int64_t next_due_us; /* BATCH_DUE: the earliest wake-up that was not taken; TIME_NONE: none known */
+	/* BATCH_DUE: the earliest wake-up that was not taken, soon when somebody holds that card; TIME_NONE: none known */
+	int64_t next_due_us;
 	bool more_due; /* BATCH_DUE: there was more than the limit */
 };
 

@@ -253,6 +253,7 @@ static void mem_pick_due(struct mem *m, int lane, struct batch *b)
 {
 	struct mem_due *due;
 	size_t n = mem_due_list(m, b, &due), taken = 0;
+	int64_t again_us = b->now_us + MEM_BUSY_PAUSE_US;
 
 	for (size_t i = 0; i < n; i++) {
 		struct visit probe = {
@@ -268,8 +269,11 @@ static void mem_pick_due(struct mem *m, int lane, struct batch *b)
 			b->more_due = true;
 			break;
 		}
-		if (!mem_lock(m, lane, &probe))
+		if (!mem_lock(m, lane, &probe)) { /* somebody holds his card: soon again */
+			if (b->next_due_us == TIME_NONE || b->next_due_us > again_us)
+				b->next_due_us = again_us;
 			continue;
+		}
 		struct visit *v = arena_new(&b->arena, struct visit);
 
 		*v = probe;
