@@ -12,8 +12,7 @@ enum {
 	MEM_NUMBER_BITS = 17,
 	MEM_LOCKED_OUTSIDE = -2,
 	MEM_STRIKES = 2,
-	MEM_STRUCK_EVENTS = 3,
-	MEM_BUSY_PAUSE_US = 50000 /* until the next look for due work of customers that are held */
+	MEM_STRUCK_EVENTS = 3
 };
 
 struct mem_answer { /* a finished call whose answer waits for mem_turn */

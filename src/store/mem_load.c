@@ -253,7 +253,7 @@ static void mem_pick_due(struct mem *m, int lane, struct batch *b)
 {
 	struct mem_due *due;
 	size_t n = mem_due_list(m, b, &due), taken = 0;
-	int64_t again_us = b->now_us + MEM_BUSY_PAUSE_US;
+	int64_t again_us = b->now_us + STORE_BUSY_PAUSE_US;
 
 	for (size_t i = 0; i < n; i++) {
 		struct visit probe = {

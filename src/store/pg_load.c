@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PG_BUSY_PAUSE_US = 50000, PG_PLANS_US = 5000000 };
+enum { PG_PLANS_US = 5000000 };
 
 static const size_t pick_limits[] = { 1, 10, 50, 200, 500 };
 enum { PICK_LIMITS = sizeof pick_limits / sizeof *pick_limits };
@@ -378,7 +378,7 @@ static void load_on_end(void *arg, const struct db_end *end)
 	if (b->kind == BATCH_EVENTS)
 		load_judge_keys(l);
 	else if (b->next_due_us != TIME_NONE && b->next_due_us <= b->now_us)
-		b->next_due_us = b->now_us + PG_BUSY_PAUSE_US; /* somebody holds their cards */
+		b->next_due_us = b->now_us + STORE_BUSY_PAUSE_US; /* somebody holds their cards */
 	pg_end(l, end);
 }
 

@@ -27,6 +27,9 @@
 #include "model/rule_set.h"
 #include "model/switches.h"
 
+/* When a due customer is held by somebody, next_due_us is at most so long after now_us. */
+enum { STORE_BUSY_PAUSE_US = 50000 };
+
 enum store_end { STORE_OK, STORE_REFUSED, STORE_AGAIN, STORE_LOST };
 const char *store_end_name(enum store_end e);
 typedef void store_done_fn(void *arg, enum store_end end, const struct err *err);
