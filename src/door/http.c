@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 enum {
-	HTTP_BACKLOG = 512,
 	HTTP_ACCEPTS_MOST = 64,       /* per turn and listener */
 	HTTP_PAUSE_US = 500000,       /* no accepting after EMFILE */
 	HTTP_EVICT_AFTER_US = 1000000 /* who idles for less is left alone */
@@ -204,8 +203,7 @@ bool http_listen(struct http *h, int fd, struct err *err)
 	if (h->n_listeners == HTTP_LISTENERS_MOST)
 		return err_set(err, "an HTTP server can not have more than %d sockets",
 			HTTP_LISTENERS_MOST);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-		listen(fd, HTTP_BACKLOG) != 0)
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return err_set(err, "could not listen for HTTP: %s", strerror(errno));
 	h->listen_fds[h->n_listeners] = fd;
 	h->listeners[h->n_listeners] = loop_fd_open(h->loop, fd, http_on_clients, h);
@@ -259,7 +257,7 @@ void http_drain(struct http *h, void (*fn)(void *arg), void *arg)
 	h->drained = fn;
 	h->drained_arg = arg;
 	http_close_listeners(h);
-	loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
+	http_conns_drain(h);
 }
 
 /* Frees the memory, when nobody can point to it any more. */

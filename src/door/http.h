@@ -4,7 +4,7 @@
  * The HTTP/1.1 server: strict, keep-alive, pipelining, answers in the order of requests.
  *
  * Life cycle: http_open -> http_add_routes (several tables, each with its own arg; tables are borrowed
- * until http_close) -> http_listen (takes bound sockets) -> ... -> http_drain -> its callback ->
+ * until http_close) -> http_listen (takes listening sockets) -> ... -> http_drain -> its callback ->
  * http_close.
  *
  * A request comes to a handler in two steps, both from inside the loop.  When its head is read:
@@ -114,12 +114,12 @@ struct http_stats {
 struct http *http_open(struct loop *loop, const struct http_settings *settings);
 /* The first route that fits wins, in the order of adding. */
 void http_add_routes(struct http *h, const struct http_route *routes, size_t n, void *arg);
-/* Takes fd, a bound stream socket that may be shared with other processes, and accepts from it. */
+/* Takes fd, a listening stream socket that may be shared with other processes, and accepts from it. */
 bool http_listen(struct http *h, int fd, struct err *err) MUST_CHECK;
 /* New limits, for what happens from now on. */
 void http_apply(struct http *h, const struct http_settings *settings);
-/* Stops accepting, closes idle connections, finishes what is in flight; fn(arg), which may be NULL,
- * comes at the end of a turn when no connection is left. */
+/* Stops accepting, closes idle connections, finishes what has begun (who has just connected is given a
+ * second for his first request); fn(arg), which may be NULL, comes at the end of a turn when no connection is left. */
 void http_drain(struct http *h, void (*fn)(void *arg), void *arg);
 /* Closes all connections at once.  NULL is allowed. */
 void http_close(struct http *h);

@@ -564,15 +564,28 @@ static void conn_flush(struct http_conn *c)
 		conn_rest(c);
 }
 
+/* Draining: is nothing to be waited for?  Who has just come has his first request on the way, and one that the
+ * kernel holds is as good as read. */
+static bool conn_may_go(const struct http_conn *c)
+{
+	char byte;
+
+	if (c->n_reqs > 0 || conn_pending(c) > 0 || c->in.n > 0 || c->is_lingering ||
+		c->body != HTTP_BODY_NONE)
+		return false;
+	if (c->sent == 0 && loop_now_us() < c->http->greet_until_us)
+		return false;
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
 /* Draining: who has nothing in flight goes. */
-static void conns_drain(struct http *h)
+static void conns_let_go(struct http *h)
 {
 	struct http_conn *c, *next;
 
 	for (c = TAILQ_FIRST(&h->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->n_reqs == 0 && conn_pending(c) == 0 && c->in.n == 0 && !c->is_lingering &&
-			c->body == HTTP_BODY_NONE) {
+		if (conn_may_go(c)) {
 			http_conn_close(c);
 		} else if (c->n_reqs > 0 && c->in.n == 0 && c->body == HTTP_BODY_NONE) {
 			c->no_more = true;
@@ -605,7 +618,7 @@ void http_conns_flush(void *arg)
 	if (!TAILQ_EMPTY(&h->queue))
 		loop_timer_in(h->next, 0);
 	if (h->draining)
-		conns_drain(h);
+		conns_let_go(h);
 }
 
 /* ---- events ---- */
@@ -676,8 +689,19 @@ void http_conns_expire(void *arg)
 		if (c != NULL && c->read_due_us < next_us)
 			next_us = c->read_due_us;
 	}
+	if (h->draining && now_us < h->greet_until_us && h->greet_until_us < next_us)
+		next_us = h->greet_until_us;
+	else if (h->draining)
+		loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
 	if (next_us != INT64_MAX)
 		conn_arm(h, next_us);
+}
+
+void http_conns_drain(struct http *h)
+{
+	h->greet_until_us = loop_now_us() + HTTP_GREET_US;
+	conn_arm(h, h->greet_until_us);
+	loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
 }
 
 void http_conn_open(struct http *h, int fd, const unsigned char address[16], struct peer *peer)

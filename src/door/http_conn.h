@@ -25,7 +25,8 @@ enum {
 	HTTP_SKIP_MOST = 64 << 10, /* a refused body up to this is read, to keep the connection */
 	HTTP_GO_US = 500,          /* for one connection at a go, then others have theirs */
 	HTTP_TURN_US = 5000,       /* for all in a turn of the loop; the rest have the next */
-	HTTP_LINGER_US = 1000000   /* after a refusal with close: so that the client sees it */
+	HTTP_LINGER_US = 1000000,  /* after a refusal with close: so that the client sees it */
+	HTTP_GREET_US = 1000000    /* draining: for the first request of who has just come */
 };
 
 /* What a connection waits for: each has its list, ordered by deadline. */
@@ -72,6 +73,7 @@ struct http {
 	struct http_stats stats;
 	size_t n_reqs; /* all that live, orphans too */
 	bool draining, closed;
+	int64_t greet_until_us; /* draining: who has not been answered yet may stay so long */
 	void (*drained)(void *arg);
 	void *drained_arg;
 	struct http_head head; /* of the request that is read now */
@@ -136,7 +138,8 @@ void http_conn_close(struct http_conn *c);
 void http_conn_touch(struct http_conn *c); /* something to send or to decide at the turn's end */
 void http_conns_flush(void *http);
 void http_conns_expire(void *http);
-void http_conns_go_on(void *http); /* a new turn for those that wait for one */
+void http_conns_go_on(void *http);     /* a new turn for those that wait for one */
+void http_conns_drain(struct http *h); /* those that are idle go, the others when they are */
 bool http_conn_is_idle(const struct http_conn *c);
 /* The server itself refuses what it reads now: answers, then closes. */
 void http_conn_fail(struct http_conn *c, int status, const char *why);

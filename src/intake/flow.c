@@ -551,7 +551,7 @@ static size_t flow_room(const struct flow *f)
 
 bool flow_has_room(const struct flow *f, size_t events, size_t bytes)
 {
-	return !f->draining && f->queued + events <= flow_room(f) &&
+	return f->queued + events <= flow_room(f) &&
 	       f->queued_bytes + bytes <= f->limits.queue_bytes;
 }
 
@@ -559,9 +559,7 @@ bool flow_is_ready(const struct flow *f, const char **ret_why)
 {
 	const char *why = NULL;
 
-	if (f->draining)
-		why = "the daemon is stopping";
-	else if (!f->store->ops->is_up(f->store))
+	if (!f->store->ops->is_up(f->store))
 		why = "the database can not be reached";
 	else if (f->judge == NULL || f->set_failed)
 		why = f->why_not_ready;

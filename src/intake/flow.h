@@ -96,7 +96,8 @@ void flow_stats(const struct flow *f, struct flow_stats *ret);
  * clock that is wrong by months must neither name a partition that is not there nor hide a key from its repetition. */
 int64_t flow_now_us(const struct flow *f);
 
-/* Takes nothing new; `is_idle` turns true when all tickets are answered and no lane is busy. */
+/* Looks for nothing due any more.  Tickets are taken still: the doors stop when nobody is in them.  `is_idle` turns
+ * true when all tickets are answered and no lane is busy. */
 void flow_drain(struct flow *f);
 bool flow_is_idle(const struct flow *f);
 void flow_close(struct flow *f);

@@ -539,7 +539,7 @@ static void engine_look(void *arg, struct health_state *ret)
 	const char *why = NULL;
 
 	flow_stats(e->flow, &stats);
-	if (!engine_is_ready(e, &why) && e->step != ENGINE_DRAIN)
+	if (!engine_is_ready(e, &why))
 		health_reason(ret, e->store->ops->is_up(e->store) || !*pg_why(e->store)
 					   ? why
 					   : pg_why(e->store));

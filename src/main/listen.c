@@ -1,13 +1,16 @@
 /* listen.c: two nudged on one address.
  *
- * An upgrade starts the new version beside the old one, so both must be able to listen at the same
- * address: SO_REUSEPORT.  But that alone would let two daemons with different configurations share a
+ * An upgrade starts the new version beside the old one, and both serve the same sockets until the old one
+ * ends (main/handover.h).  An address that the old one does not have, or does not hand over, is opened
+ * beside it: SO_REUSEPORT.  But that alone would let two daemons with different configurations share a
  * port by mistake and each get half of the events.  So without --beside we first try to bind without
  * it, which fails when anybody has the address, and only then bind for good.  A Unix socket's path is
  * taken over by renaming ours over it; whoever removes it looks first whether it is still his. */
 #include "main/listen.h"
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "main/handover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +24,8 @@
 #include <unistd.h>
 
 enum { LISTEN_FDS_START = 3, LISTEN_FDS_MOST = 64 };
+
+static const struct log_ctx listen_log = { .room = "listen" };
 
 struct listen_path {
 	char *path;
@@ -119,6 +124,13 @@ static bool listen_is_served(const struct settings_address *a)
 	return served;
 }
 
+/* The path is ours, until somebody else's socket stands there. */
+static void listen_add_path(struct listen *l, const char *path, ino_t inode)
+{
+	l->paths = xrealloc(l->paths, (l->npaths + 1) * sizeof *l->paths);
+	l->paths[l->npaths++] = (struct listen_path){ xstrdup(path), inode };
+}
+
 static bool listen_unix(struct listen *l, const struct settings_address *a, int backlog,
 	bool beside, struct err *err)
 {
@@ -144,37 +156,115 @@ static bool listen_unix(struct listen *l, const struct settings_address *a, int 
 		chmod(un.sun_path, 0666) != 0 || listen(fd, backlog) != 0 ||
 		stat(un.sun_path, &st) != 0 || rename(un.sun_path, a->text) != 0)
 		return listen_fail(a, fd, err);
-	l->paths = xrealloc(l->paths, (l->npaths + 1) * sizeof *l->paths);
-	l->paths[l->npaths++] = (struct listen_path){ xstrdup(a->text), st.st_ino };
+	listen_add_path(l, a->text, st.st_ino);
 	listen_add(l, fd);
 	return true;
 }
 
-bool listen_open(struct listen *l, const struct settings *s, bool beside, struct err *err)
+/* Does this socket listen at that address?  A Unix socket was bound at "path.pid" and renamed. */
+static bool listen_is_at(int fd, const struct settings_address *a)
 {
+	union {
+		struct sockaddr any;
+		struct sockaddr_un un;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_storage room;
+	} at = { 0 };
+	socklen_t size = sizeof at;
+	int listens = 0;
+	socklen_t listens_size = sizeof listens;
+	size_t n = strlen(a->text);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) != 0 || !listens ||
+		getsockname(fd, &at.any, &size) != 0 || at.any.sa_family != a->addr.ss_family)
+		return false;
+	switch (at.any.sa_family) {
+	case AF_UNIX:
+		return strncmp(at.un.sun_path, a->text, n) == 0 &&
+		       (at.un.sun_path[n] == '\0' || at.un.sun_path[n] == '.');
+	case AF_INET: {
+		const struct sockaddr_in *want = (const struct sockaddr_in *)&a->addr;
+
+		return at.in.sin_port == want->sin_port &&
+		       at.in.sin_addr.s_addr == want->sin_addr.s_addr;
+	}
+	case AF_INET6: {
+		const struct sockaddr_in6 *want = (const struct sockaddr_in6 *)&a->addr;
+
+		return at.in6.sin6_port == want->sin6_port &&
+		       memcmp(&at.in6.sin6_addr, &want->sin6_addr, sizeof want->sin6_addr) == 0;
+	}
+	default: return false;
+	}
+}
+
+/* Takes the socket of that address out of those that were handed over; false: there is none. */
+static bool listen_take_over(
+	struct listen *l, const struct settings_address *a, int backlog, int *fds, size_t n)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] < 0 || !listen_is_at(fds[i], a))
+			continue;
+		if (a->addr.ss_family == AF_UNIX) {
+			if (lstat(a->text, &st) != 0)
+				return false; /* nobody would find it */
+			listen_add_path(l, a->text, st.st_ino);
+		}
+		(void)listen(fds[i], backlog); /* it listens; this is about how many may wait */
+		listen_add(l, fds[i]);
+		fds[i] = -1;
+		return true;
+	}
+	return false;
+}
+
+bool listen_open(struct listen *l, const struct settings *s, bool beside, const char *handover,
+	struct err *err)
+{
+	int fds[HANDOVER_MOST];
+	size_t n, taken = 0;
+	bool ok = true;
+
 	*l = (struct listen){ 0 };
 	if (listen_inherit(l))
 		return true;
-	for (size_t i = 0; i < s->nlisten; i++) {
+	n = beside ? handover_take(handover, fds) : 0;
+	for (size_t i = 0; ok && i < s->nlisten; i++) {
 		const struct settings_address *a = &s->listen[i];
-		bool ok = a->addr.ss_family == AF_UNIX
-				  ? listen_unix(l, a, s->http.backlog, beside, err)
-				  : listen_tcp(l, a, s->http.backlog, beside, err);
 
-		if (!ok) {
-			listen_close(l);
-			return false;
-		}
+		if (listen_take_over(l, a, s->http.backlog, fds, n))
+			taken++;
+		else
+			ok = a->addr.ss_family == AF_UNIX
+				     ? listen_unix(l, a, s->http.backlog, beside, err)
+				     : listen_tcp(l, a, s->http.backlog, beside, err);
 	}
-	return true;
+	for (size_t i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (n > 0)
+		log_notice(&listen_log, "%zu of %zu sockets taken over from the daemon that runs",
+			taken, s->nlisten);
+	if (!ok)
+		listen_close(l);
+	return ok;
+}
+
+void listen_give_paths(struct listen *l)
+{
+	for (size_t i = 0; i < l->npaths; i++)
+		free(l->paths[i].path);
+	l->npaths = 0;
 }
 
 void listen_forget(struct listen *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		close(l->fds[i]);
-	for (size_t i = 0; i < l->npaths; i++)
-		free(l->paths[i].path);
+	listen_give_paths(l);
 	free(l->fds);
 	free(l->paths);
 	*l = (struct listen){ 0 };

@@ -17,9 +17,12 @@ struct listen {
 	size_t npaths;
 };
 
-/* `beside`: another nudged may have the same addresses, connections are shared. */
-bool listen_open(
-	struct listen *l, const struct settings *s, bool beside, struct err *err) MUST_CHECK;
+/* `beside`: another nudged may have the same addresses; its sockets are taken over from it where it stands
+ * ready at the path `handover` (main/handover.h), and opened beside its own where it does not. */
+bool listen_open(struct listen *l, const struct settings *s, bool beside, const char *handover,
+	struct err *err) MUST_CHECK;
+/* Another daemon has taken the sockets over: the paths of Unix sockets are its to remove. */
+void listen_give_paths(struct listen *l);
 /* Closes, and removes Unix sockets that are still ours. */
 void listen_close(struct listen *l);
 /* In a child that does not listen: closes only. */

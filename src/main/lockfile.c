@@ -58,6 +58,11 @@ bool lockfile_take(struct lockfile *l, const char *state_dir, const char *config
 	return true;
 }
 
+void lockfile_path_beside(const struct lockfile *l, const char *ending, char *ret, size_t size)
+{
+	snprintf(ret, size, "%.*s.%s", (int)(strrchr(l->path, '.') - l->path), l->path, ending);
+}
+
 void lockfile_close(struct lockfile *l)
 {
 	if (l->fd >= 0)

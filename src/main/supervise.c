@@ -24,6 +24,7 @@
 #include "base/now.h"
 #include "base/proc.h"
 #include "door/metrics.h"
+#include "main/handover.h"
 #include "main/listen.h"
 #include "main/lockfile.h"
 
@@ -86,6 +87,7 @@ struct supervise {
 	size_t nplaces;
 	struct metrics *metrics;
 	struct listen listen;
+	struct handover handover;
 	struct lockfile lock;
 	struct notify notify;
 	int wake[WAKE_COUNT][2];
@@ -138,6 +140,7 @@ static void supervise_leave_parent(struct supervise *sv, bool listens)
 	notify_close(&sv->notify);
 	if (!listens)
 		listen_forget(&sv->listen);
+	handover_forget(&sv->handover);
 }
 
 /* The life of a child, after the fork. */
@@ -495,6 +498,9 @@ static void supervise_stop(struct supervise *sv)
 	log_notice(&supervise_log, "stopping");
 	notify_send(&sv->notify, "STOPPING=1\nSTATUS=draining");
 	sv->stopping = true;
+	/* before the engines let go: who comes now must not wait in a queue that nobody serves */
+	handover_close(&sv->handover);
+	listen_close(&sv->listen);
 	sv->drain_us = now + sv->settings->nudged.drain_timeout_us;
 	if (supervise_has_checker(sv))
 		kill(sv->check.pid, SIGTERM);
@@ -616,6 +622,15 @@ static void supervise_want_lock(struct supervise *sv)
 		log_notice(&supervise_log, "the other daemon is gone, the lock is ours");
 }
 
+/* A daemon that is to replace this one may ask for the listening sockets. */
+static void supervise_hand_over(struct supervise *sv)
+{
+	if (handover_give(&sv->handover, sv->listen.fds, sv->listen.n) == 0)
+		return;
+	listen_give_paths(&sv->listen);
+	log_notice(&supervise_log, "another daemon has taken over the listening sockets");
+}
+
 static void supervise_tick(struct supervise *sv)
 {
 	int64_t now = clock_mono_us();
@@ -635,6 +650,7 @@ static void supervise_tick(struct supervise *sv)
 	supervise_check_ready(sv);
 	supervise_tell_status(sv);
 	supervise_want_lock(sv);
+	supervise_hand_over(sv);
 }
 
 static bool supervise_is_over(const struct supervise *sv)
@@ -681,6 +697,8 @@ static bool supervise_open(struct supervise *sv, struct err *err)
 {
 	const char *config = sv->settings->path;
 	bool beside = sv->options->beside;
+	char path[sizeof sv->lock.path];
+	struct err weak;
 
 	sigemptyset(&sv->signals);
 	sigaddset(&sv->signals, SIGTERM);
@@ -692,8 +710,13 @@ static bool supervise_open(struct supervise *sv, struct err *err)
 	notify_open(&sv->notify);
 	if (!lockfile_take(&sv->lock, sv->settings->nudged.state_dir, config, err) && !beside)
 		return false;
-	if (!listen_open(&sv->listen, sv->settings, beside, err))
+	lockfile_path_beside(&sv->lock, "sock", path, sizeof path);
+	if (!listen_open(&sv->listen, sv->settings, beside, path, err))
 		return false;
+	if (!handover_open(&sv->handover, path, &weak))
+		log_warning(&supervise_log,
+			"a daemon started --beside can not take over the listening sockets: %s",
+			weak.text);
 	for (int i = 0; i < WAKE_COUNT; i++)
 		if (!proc_pipe(sv->wake[i], err))
 			return false;
@@ -703,6 +726,7 @@ static bool supervise_open(struct supervise *sv, struct err *err)
 
 static void supervise_close(struct supervise *sv)
 {
+	handover_close(&sv->handover);
 	listen_close(&sv->listen);
 	lockfile_close(&sv->lock);
 	notify_close(&sv->notify);
@@ -715,7 +739,9 @@ static void supervise_close(struct supervise *sv)
 
 int supervise_run(struct settings *s, const struct supervise_options *options)
 {
-	struct supervise sv = { .settings = s, .options = options, .lock.fd = -1, .notify.fd = -1 };
+	struct supervise sv = {
+		.settings = s, .options = options, .handover.fd = -1, .lock.fd = -1, .notify.fd = -1
+	};
 	struct err err;
 	int code;
 

@@ -1041,8 +1041,26 @@ static void test_there_is_a_limit_to_what_waits(void **state)
 	assert_true(flow_has_room(flow, 5000, 0));
 	assert_false(flow_has_room(flow, 5001, 0));
 	assert_false(flow_has_room(flow, 1, (32 << 20) + 1));
+}
+
+/* P19: a request that was begun before the daemon was told to stop is served like any other. */
+static void test_draining_serves_what_still_comes(void **state)
+{
+	struct post late = { .done = 0 };
+
+	(void)state;
+	pump();
 	flow_drain(flow);
-	assert_false(flow_has_room(flow, 1, 1));
+	assert_true(flow_is_idle(flow));
+	assert_true(flow_is_ready(flow, NULL));
+	assert_true(flow_has_room(flow, 1, 1));
+	post_add(&late, "1", "anna", 1);
+	post_send(&late);
+	assert_false(flow_is_idle(flow));
+	pump();
+	assert_int_equal(late.done, 1);
+	assert_int_equal(late.events[0].status, EVENT_ACCEPTED);
+	assert_true(flow_is_idle(flow));
 }
 
 /* P5: what is taken can be served in time: at a slow pace there is room for less; when nothing waits, for all again. */
@@ -1795,6 +1813,7 @@ int main(void)
 		FLOW_TEST(test_engines_share_the_rate_of_catching_up),
 		FLOW_TEST(test_due_work_goes_on_while_it_is_saved),
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
+		FLOW_TEST(test_draining_serves_what_still_comes),
 		FLOW_TEST(test_a_browser_that_becomes_known_is_taken_over),
 		FLOW_TEST(test_room_follows_the_pace),
 		cmocka_unit_test_setup_teardown(

@@ -12,6 +12,7 @@ UNIT_TESTS = \
 	tests/unit/duration_test \
 	tests/unit/envelope_test \
 	tests/unit/flow_test \
+	tests/unit/handover_test \
 	tests/unit/hash_test \
 	tests/unit/histories_test \
 	tests/unit/http_head_test \
@@ -57,6 +58,7 @@ tests_unit_courier_test_SOURCES = tests/unit/courier_test.c
 tests_unit_duration_test_SOURCES = tests/unit/duration_test.c
 tests_unit_envelope_test_SOURCES = tests/unit/envelope_test.c
 tests_unit_flow_test_SOURCES = tests/unit/flow_test.c
+tests_unit_handover_test_SOURCES = tests/unit/handover_test.c
 tests_unit_hash_test_SOURCES = tests/unit/hash_test.c
 tests_unit_histories_test_SOURCES = tests/unit/histories_test.c $(UNIT_WORLD)
 tests_unit_http_head_test_SOURCES = tests/unit/http_head_test.c
