@@ -3,7 +3,8 @@
  *
  * Everything waits in a list of its own kind: events whose customer is unknown, a queue per customer, events kept
  * aside.  flow_turn looks at the lanes that are idle and gives each the most urgent work there is; what came in
- * while all lanes were busy makes the next batch, so batches grow with the load and no timer delays an event.
+ * while all lanes were busy makes the next batch, so batches grow with the load.  Nothing waits for company while the
+ * lanes are idle; while some are busy, the others wait for their share (flow_form.c).
  * Failures put events back where they came from (at the head of the customer's queue): the keys in the database
  * decide what had been committed, so a batch needs no identity of its own over a retry.
  *
@@ -102,7 +103,8 @@ static struct shop_event_list *flow_list(
 	case FLOW_ASIDE: return &f->aside;
 	case FLOW_ASKED:
 	case FLOW_NOWHERE:
-	case FLOW_IN_BATCH: return NULL;
+	case FLOW_IN_BATCH:
+	case FLOW_PLACES: return NULL;
 	}
 	return NULL;
 }
@@ -130,7 +132,9 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 		TAILQ_REMOVE(from, e, link);
 	if (e->place == FLOW_QUEUED)
 		e->queue->n_events--;
+	f->n_at[e->place]--;
 	e->place = (int)to;
+	f->n_at[to]++;
 	if (to == FLOW_QUEUED)
 		e->queue->n_events++;
 	if (to == FLOW_UNKNOWN || to == FLOW_HELD)
@@ -512,6 +516,8 @@ static int64_t flow_next_work_us(const struct flow *f)
 		next = f->due_us;
 	if (f->pause_us != 0 && f->pause_us < next)
 		next = f->pause_us;
+	if (f->share_until_us != 0 && f->share_until_us < next)
+		next = f->share_until_us;
 	if (!f->asking && !TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us < next)
 		next = f->ask_not_before_us;
 	if (!f->asking && !TAILQ_EMPTY(&f->held) && f->held_until_us < next)

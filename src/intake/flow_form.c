@@ -10,8 +10,11 @@
 
 enum {
 	FORM_PATIENCE_US =
-		50000,   /* busy for longer: a batch of his own that may wait for the lock */
-	FORM_BESIDE = 10 /* looked at to find one beside him whose work was lost */
+		50000,          /* busy for longer: a batch of his own that may wait for the lock */
+	FORM_SHARE_LEAST = 16,  /* events in all: fewer are not shared out */
+	FORM_SHARE_ENOUGH = 50, /* a batch of so many is worth a commit of its own */
+	FORM_SHARE_US = 5000,   /* so long a lane waits for its share */
+	FORM_BESIDE = 10        /* looked at to find one beside him whose work was lost */
 };
 
 void lane_reset(struct flow_lane *l, enum batch_kind kind)
@@ -129,6 +132,34 @@ void lane_sort_visits(struct flow_lane *l)
 		qsort(l->batch.visits, l->batch.n_visits, sizeof *l->batch.visits, lane_visit_cmp);
 }
 
+/*
+ * How many events the lane may take; 0: it waits until so many are there.
+ *
+ * A crowd of clients that each wait for their answer would else come to be one batch: what arrives while it is under way
+ * is the next, and engine and database work in turn, never at once.  So each lane takes its share of all that was under
+ * way lately, and waits for it, unless no other lane is busy.
+ */
+static size_t form_share(struct flow *f, bool spare, int64_t boot_us)
+{
+	size_t all = f->n_at[FLOW_QUEUED] + f->n_at[FLOW_IN_BATCH];
+	size_t lanes = f->n_lanes > 1 ? (size_t)f->n_lanes - 1 : 1;
+	size_t share;
+
+	if (f->crowd < all)
+		f->crowd = all;
+	share = (f->crowd + lanes - 1) / lanes;
+	if (spare || lanes == 1 || f->crowd < FORM_SHARE_LEAST)
+		return f->limits.batch;
+	if (share > f->limits.batch)
+		share = f->limits.batch;
+	if (f->n_at[FLOW_QUEUED] >= share || f->n_at[FLOW_QUEUED] >= FORM_SHARE_ENOUGH ||
+		f->n_at[FLOW_IN_BATCH] == 0)
+		return share;
+	if (f->share_until_us == 0)
+		f->share_until_us = boot_us + FORM_SHARE_US;
+	return boot_us >= f->share_until_us ? share : 0;
+}
+
 bool lane_form_events(struct flow *f, struct flow_lane *l)
 {
 	bool spare =
@@ -138,13 +169,18 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	struct shop_event *e;
 	struct form_keys keys;
 	bool alone = false;
-	size_t n = 0;
+	size_t n = 0, most;
 
 	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
 		return false;
+	most = form_share(f, spare, boot_us);
+	if (most == 0)
+		return false;
+	if (!spare)
+		f->share_until_us = 0;
 	lane_reset(l, BATCH_EVENTS);
-	keys = form_keys_new(&l->batch.arena, f->limits.batch);
-	for (c = TAILQ_FIRST(&f->ready); c != NULL && n < f->limits.batch; c = next) {
+	keys = form_keys_new(&l->batch.arena, most);
+	for (c = TAILQ_FIRST(&f->ready); c != NULL && n < most; c = next) {
 		bool waits =
 			c->busy_since_us != 0 && boot_us - c->busy_since_us >= FORM_PATIENCE_US;
 
@@ -153,7 +189,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 			(f->n_lanes > 1 && waits != spare) || (c->alone && n > 0))
 			continue;
 		alone = c->alone || waits;
-		n += lane_take_customer(f, l, c, f->limits.batch - n, &keys);
+		n += lane_take_customer(f, l, c, most - n, &keys);
 		l->patient = waits;
 		if (alone && n > 0)
 			break;
@@ -171,6 +207,8 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	f->aside_alone &= !TAILQ_EMPTY(&f->aside) || l->batch.n_aside > 0;
 	if (n == 0)
 		return false;
+	if (!spare)
+		f->crowd -= f->crowd / 8;
 	lane_sort_visits(l);
 	lane_enter(l, LANE_LOAD);
 	return true;

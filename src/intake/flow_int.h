@@ -22,6 +22,7 @@ enum flow_place {
 	FLOW_QUEUED,   /* in its customer's queue */
 	FLOW_ASIDE,    /* quarantined on arrival: list `aside`, goes with the next batch */
 	FLOW_IN_BATCH, /* in a lane's batch */
+	FLOW_PLACES
 };
 
 /* What pauses while clocks disagree. */
@@ -153,7 +154,10 @@ struct flow {
 	int64_t pause_us; /* boot clock: when the first paused customer is tried again; 0: none */
 	TAILQ_HEAD(, event_ticket) tickets; /* not settled, oldest first */
 	size_t queued, queued_bytes;
-	uint64_t arrivals; /* events submitted so far */
+	size_t n_at[FLOW_PLACES]; /* events there */
+	size_t crowd;             /* so many were on their way at once, lately */
+	int64_t share_until_us; /* boot clock: a lane waits for its share until then; 0: none does */
+	uint64_t arrivals;      /* events submitted so far */
 	struct flow_lane lanes[FLOW_LANES_MOST];
 	int n_lanes;
 	/* due work */
