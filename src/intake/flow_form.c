@@ -132,6 +132,19 @@ void lane_sort_visits(struct flow_lane *l)
 		qsort(l->batch.visits, l->batch.n_visits, sizeof *l->batch.visits, lane_visit_cmp);
 }
 
+/* Has another lane a batch of events?  The spare one does not count: it may wait for somebody's lock for long. */
+static bool form_others_busy(const struct flow *f, const struct flow_lane *l)
+{
+	for (int i = 0; i < f->n_lanes - 1; i++) {
+		const struct flow_lane *x = &f->lanes[i];
+
+		if (x != l && x->batch.kind == BATCH_EVENTS && x->step >= LANE_LOAD &&
+			x->step <= LANE_ABANDON)
+			return true;
+	}
+	return false;
+}
+
 /*
  * How many events the lane may take; 0: it waits until so many are there.
  *
@@ -139,7 +152,7 @@ void lane_sort_visits(struct flow_lane *l)
  * is the next, and engine and database work in turn, never at once.  So each lane takes its share of all that was under
  * way lately, and waits for it, unless no other lane is busy.
  */
-static size_t form_share(struct flow *f, bool spare, int64_t boot_us)
+static size_t form_share(struct flow *f, const struct flow_lane *l, bool spare, int64_t boot_us)
 {
 	size_t all = f->n_at[FLOW_QUEUED] + f->n_at[FLOW_IN_BATCH];
 	size_t lanes = f->n_lanes > 1 ? (size_t)f->n_lanes - 1 : 1;
@@ -153,7 +166,7 @@ static size_t form_share(struct flow *f, bool spare, int64_t boot_us)
 	if (share > f->limits.batch)
 		share = f->limits.batch;
 	if (f->n_at[FLOW_QUEUED] >= share || f->n_at[FLOW_QUEUED] >= FORM_SHARE_ENOUGH ||
-		f->n_at[FLOW_IN_BATCH] == 0)
+		!form_others_busy(f, l))
 		return share;
 	if (f->share_until_us == 0)
 		f->share_until_us = boot_us + FORM_SHARE_US;
@@ -173,7 +186,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 
 	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
 		return false;
-	most = form_share(f, spare, boot_us);
+	most = form_share(f, l, spare, boot_us);
 	if (most == 0)
 		return false;
 	if (!spare)
