@@ -3,7 +3,7 @@
 /*
  * Listening sockets, from the daemon that runs to the one that is started to replace it (--beside).
  *
- * The daemon that runs has a Unix socket beside its lock file; who connects to it and is the same user
+ * The daemon that holds the lock has a Unix socket beside the lock file; who connects to it and is the same user
  * (or root) is given duplicates of the listening sockets (SCM_RIGHTS, unix(7)).  There is one queue of
  * clients then, whoever of the two takes them, and nobody loses his place when the older one ends.
  */

@@ -482,6 +482,15 @@ static void supervise_on_child(struct supervise *sv)
 	}
 }
 
+/* Lets go of the listening sockets.  Without the lock another daemon serves them still: their paths are its. */
+static void supervise_let_go(struct supervise *sv)
+{
+	handover_close(&sv->handover);
+	if (sv->lock.fd < 0)
+		listen_give_paths(&sv->listen);
+	listen_close(&sv->listen);
+}
+
 /* SIGTERM: the first drains, the second ends now. */
 static void supervise_stop(struct supervise *sv)
 {
@@ -499,8 +508,7 @@ static void supervise_stop(struct supervise *sv)
 	notify_send(&sv->notify, "STOPPING=1\nSTATUS=draining");
 	sv->stopping = true;
 	/* before the engines let go: who comes now must not wait in a queue that nobody serves */
-	handover_close(&sv->handover);
-	listen_close(&sv->listen);
+	supervise_let_go(sv);
 	sv->drain_us = now + sv->settings->nudged.drain_timeout_us;
 	if (supervise_has_checker(sv))
 		kill(sv->check.pid, SIGTERM);
@@ -612,14 +620,29 @@ static void supervise_ping(struct supervise *sv, int64_t now)
 	sv->ping_us = now + sv->notify.watchdog_us / 2;
 }
 
+/* Who holds the lock hands over. */
+static void supervise_stand_ready(struct supervise *sv)
+{
+	char path[sizeof sv->lock.path];
+	struct err err;
+
+	lockfile_path_beside(&sv->lock, "sock", path, sizeof path);
+	if (!handover_open(&sv->handover, path, &err))
+		log_warning(&supervise_log,
+			"a daemon started --beside can not take over the listening sockets: %s",
+			err.text);
+}
+
 /* A daemon that was started beside another takes the lock when that one is gone. */
 static void supervise_want_lock(struct supervise *sv)
 {
 	struct err err;
 
-	if (sv->lock.fd < 0 &&
-		lockfile_take(&sv->lock, sv->settings->nudged.state_dir, sv->settings->path, &err))
-		log_notice(&supervise_log, "the other daemon is gone, the lock is ours");
+	if (sv->lock.fd >= 0 ||
+		!lockfile_take(&sv->lock, sv->settings->nudged.state_dir, sv->settings->path, &err))
+		return;
+	log_notice(&supervise_log, "the other daemon is gone, the lock is ours");
+	supervise_stand_ready(sv);
 }
 
 /* A daemon that is to replace this one may ask for the listening sockets. */
@@ -698,7 +721,6 @@ static bool supervise_open(struct supervise *sv, struct err *err)
 	const char *config = sv->settings->path;
 	bool beside = sv->options->beside;
 	char path[sizeof sv->lock.path];
-	struct err weak;
 
 	sigemptyset(&sv->signals);
 	sigaddset(&sv->signals, SIGTERM);
@@ -713,10 +735,8 @@ static bool supervise_open(struct supervise *sv, struct err *err)
 	lockfile_path_beside(&sv->lock, "sock", path, sizeof path);
 	if (!listen_open(&sv->listen, sv->settings, beside, path, err))
 		return false;
-	if (!handover_open(&sv->handover, path, &weak))
-		log_warning(&supervise_log,
-			"a daemon started --beside can not take over the listening sockets: %s",
-			weak.text);
+	if (sv->lock.fd >= 0)
+		supervise_stand_ready(sv);
 	for (int i = 0; i < WAKE_COUNT; i++)
 		if (!proc_pipe(sv->wake[i], err))
 			return false;
@@ -726,8 +746,7 @@ static bool supervise_open(struct supervise *sv, struct err *err)
 
 static void supervise_close(struct supervise *sv)
 {
-	handover_close(&sv->handover);
-	listen_close(&sv->listen);
+	supervise_let_go(sv);
 	lockfile_close(&sv->lock);
 	notify_close(&sv->notify);
 	for (size_t i = 0; i < sv->nplaces; i++)

@@ -3,10 +3,12 @@
 import collections
 import http.client
 import json
+import os
 import random
 import re
 import signal
 import socket
+import tempfile
 import threading
 import time
 
@@ -196,6 +198,37 @@ def test_upgrade_beside_the_old_one(daemon):
     check_counts(d, set(sent))
     print(f"{len(sent)} events over 3 upgrades, refused: {refused}")
     assert not refused
+
+
+def test_a_new_daemon_that_is_stopped_takes_nothing_away(daemon):
+    """P19: an upgrade that is taken back: the old daemon serves on, and the next upgrade takes over as well."""
+    with tempfile.TemporaryDirectory() as short:
+        path = f"{short}/http"
+        d = daemon(COUNT)
+        d.sections["nudged"]["listen"] = f"127.0.0.1:{d.port}, {path}"
+        d.write()
+        d.start()
+        old = d.process
+        for upgrade in (1, 2):
+            d.start("--beside", ready=False)
+            until(lambda n=upgrade: len(re.findall('room=parent msg="?ready', d.log())) == n + 1, 15)
+            assert d.log().count("2 of 2 sockets taken over") == upgrade
+            if upgrade == 1:
+                assert d.stop() == 0
+                d.process = old
+            else:
+                old.send_signal(signal.SIGTERM)
+                assert old.wait(20) == 0
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(10)
+                s.connect(path)
+                s.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert s.recv(4096).startswith(b"HTTP/1.1 200 ")
+            assert Client(d.port).post([order(upgrade)]) == (200, ["accepted"])
+        until(lambda: "the lock is ours" in d.log())
+        assert d.stop() == 0
+        assert not os.path.exists(path)
+        assert not list((d.dir / "state").glob("*.sock"))
 
 
 def test_what_had_begun_is_served_after_sigterm(daemon):
