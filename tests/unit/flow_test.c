@@ -1064,9 +1064,9 @@ static size_t batch_size(int lane)
 }
 
 /* n events of n customers, the same ones in each round. */
-static void post_crowd(struct post *posts, char (*ids)[8], int n, int round)
+static void post_crowd(struct post *posts, char (*ids)[24], int n, int round)
 {
-	static char names[64][8];
+	static char names[64][24];
 
 	for (int i = 0; i < n; i++) {
 		snprintf(ids[i], sizeof ids[i], "%d-%d", round, i);
@@ -1084,7 +1084,7 @@ static void post_crowd(struct post *posts, char (*ids)[8], int n, int round)
 static void test_a_crowd_is_shared_out(void **state)
 {
 	static struct post posts[4];
-	static char ids[3][64][8];
+	static char ids[3][64][24];
 	struct post one = { .done = 0 };
 
 	(void)state;
