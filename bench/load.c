@@ -2,7 +2,7 @@
  * load.c: a bounded load for POST /events and MQTT, and what came of it.
  *
  *   load --port N --token T [--mode http] [--conns N] [--batch N] [--depth N] [--seconds S] [--customers N]
- *        [--rate N]            events a second over all connections; 0: as fast as answers come
+ *        [--rate N]            events a second over all connections; 0: as fast as answers, or acknowledgements, come
  *   load --port N --token T --mode seed [--customers N]   one viewed product of each customer, then ends
  *   load --port N --mode mqtt [--seconds S]        publishes at QoS 1, at most 2,000 unacknowledged
  *
@@ -281,11 +281,18 @@ static void load_on_publish(struct mosquitto *m, void *arg, int mid)
 	mqtt_acked++;
 }
 
+/* May another be published, so long after the beginning? */
+static bool load_mqtt_may(int64_t since_us)
+{
+	return mqtt_sent - mqtt_acked < LOAD_WINDOW &&
+	       (opt.rate == 0 || (double)mqtt_sent < (double)since_us / 1e6 * opt.rate);
+}
+
 static void load_mqtt(void)
 {
 	struct mosquitto *m;
 	char topic[] = "nudged/main/events/bench", event[2048];
-	int64_t end = load_now_us() + opt.seconds * INT64_C(1000000), now;
+	int64_t begin, end, now;
 
 	mosquitto_lib_init();
 	m = mosquitto_new(NULL, true, NULL);
@@ -296,14 +303,19 @@ static void load_mqtt(void)
 		fprintf(stderr, "load: could not connect to the broker\n");
 		exit(1);
 	}
+	begin = load_now_us();
+	end = begin + opt.seconds * INT64_C(1000000);
 	do {
 		now = load_now_us();
 		load_stamp();
-		for (int i = 0; now < end && i < 100 && mqtt_sent - mqtt_acked < LOAD_WINDOW;
+		for (int i = 0; now < end && i < 100 && load_mqtt_may(now - begin);
 			i++, mqtt_sent++)
 			mosquitto_publish(m, NULL, topic, (int)load_event(event, sizeof event),
 				event, 1, false);
-		if (mosquitto_loop(m, mqtt_sent - mqtt_acked < LOAD_WINDOW && now < end ? 0 : 10,
+		if (mosquitto_loop(m,
+			    now >= end                   ? 10
+			    : load_mqtt_may(now - begin) ? 0
+							 : 1,
 			    1) != 0) {
 			fprintf(stderr, "load: lost the broker\n");
 			exit(1);
