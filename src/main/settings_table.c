@@ -71,7 +71,7 @@ static const struct conf_key settings_keys[] = {
 		.help = "The same for couriers, which wait inside libraries for slow servers." },
 	{ "nudged", "state_dir", CONF_STRING, offsetof(struct settings, nudged.state_dir), CONF_FIXED, "/run/nudged", .check = settings_check_path,
 		.help = "Directory of the lock file that keeps a second start on the same configuration "
-			"away." },
+			"away, and of the socket by which one that is started --beside takes over." },
 	{ "nudged", "templates", CONF_STRING, offsetof(struct settings, nudged.templates_dir), CONF_FIXED, NUDGED_SYSCONFDIR "/templates",
 		.help = "Directory of the templates." },
 	{ "nudged", "unsafe_durability", CONF_BOOL, offsetof(struct settings, nudged.unsafe_durability), CONF_FIXED, "no",
