@@ -60,6 +60,14 @@ static bool mem_task_is_due(const struct task *t, int64_t now_us)
 	       t->deadline_us != TIME_NONE && t->deadline_us <= now_us;
 }
 
+static int mem_chain_cmp(const void *x, const void *y)
+{
+	const struct chain *a = *(struct chain *const *)x, *b = *(struct chain *const *)y;
+
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+/* By number: rows stand here in the order of their commits, which need not be that of their numbers. */
 static void mem_load_chains(struct mem *m, struct batch *b, struct visit *v)
 {
 	for (size_t i = 0; i < m->t.n_chains; i++) {
@@ -73,6 +81,8 @@ static void mem_load_chains(struct mem *m, struct batch *b, struct visit *v)
 		copy->due = due;
 		BATCH_PUSH(&b->arena, v->chains, v->n_chains, v->cap_chains) = copy;
 	}
+	if (v->n_chains > 1)
+		qsort(v->chains, v->n_chains, sizeof *v->chains, mem_chain_cmp);
 }
 
 /* Orders that events of the visit name: his own are read, those of others left alone. */

@@ -955,6 +955,30 @@ static void test_chain_changes_and_ends(void **state)
 	cases_batch_free(b);
 }
 
+/* Batches need not commit in the order of their numbers. */
+static void test_chains_come_by_number(void **state)
+{
+	int64_t who = cases_customer(d, "chain@order"), older, newer;
+	struct batch *b = load_one(who);
+	struct chain *first = add_chain(b, b->visits[0], "queue", TIME_NONE);
+	struct chain *second = add_chain(b, b->visits[0], "queue", TIME_NONE);
+
+	(void)state;
+	older = first->id;
+	newer = second->id;
+	assert_true(older < newer);
+	first->id = newer;
+	second->id = older;
+	save(0, b);
+	cases_batch_free(b);
+	b = load_one(who);
+	assert_int_equal(b->visits[0]->n_chains, 2);
+	assert_int_equal(b->visits[0]->chains[0]->id, older);
+	assert_int_equal(b->visits[0]->chains[1]->id, newer);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
 static void test_due_chains_oldest_first_up_to_the_limit(void **state)
 {
 	int64_t who[3] = { cases_customer(d, "due1@due"), cases_customer(d, "due2@due"),
@@ -1614,6 +1638,7 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_a_joined_card_loses_everything),
 		cmocka_unit_test(test_an_abandoned_join_leaves_both),
 		cmocka_unit_test(test_chain_changes_and_ends),
+		cmocka_unit_test(test_chains_come_by_number),
 		cmocka_unit_test(test_due_chains_oldest_first_up_to_the_limit),
 		cmocka_unit_test(test_lists_that_are_left_alone_are_not_picked_from),
 		cmocka_unit_test(test_due_things_are_set_aside),
