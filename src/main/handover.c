@@ -8,50 +8,18 @@
 #include "main/handover.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-enum { HANDOVER_BACKLOG = 4, HANDOVER_WAIT_S = 3 };
+enum { HANDOVER_BACKLOG = 4, HANDOVER_WAIT_MS = 3000 };
 
 /* Room for the luggage, aligned as the kernel wants it. */
 union handover_luggage {
 	char room[CMSG_SPACE(HANDOVER_MOST * sizeof(int))];
 	struct cmsghdr align;
 };
-
-/* bind or connect, at a path that may be longer than an address has room for: by way of its directory. */
-static bool handover_at(int fd, const char *path,
-	int (*call)(int fd, const struct sockaddr *address, socklen_t size))
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	char above[PATH_MAX];
-	const char *name = strrchr(path, '/');
-	int dir, n;
-	bool ok;
-
-	if (name == NULL || strlen(path) >= sizeof above) {
-		errno = EINVAL;
-		return false;
-	}
-	memcpy(above, path, strlen(path) + 1);
-	above[name + 1 - path] = '\0';
-	dir = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return false;
-	n = snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d%s", dir, name);
-	if (n >= (int)sizeof un.sun_path)
-		errno = ENAMETOOLONG;
-	ok = n < (int)sizeof un.sun_path && call(fd, (const struct sockaddr *)&un, sizeof un) == 0;
-	close(dir);
-	return ok;
-}
 
 /* Is at the other end somebody who could do as he likes with us anyway? */
 static bool handover_trusts(int fd)
@@ -65,23 +33,10 @@ static bool handover_trusts(int fd)
 
 bool handover_open(struct handover *h, const char *path, struct err *err)
 {
-	struct stat st;
-	char own[PATH_MAX + 16]; /* bound there, then renamed: nobody finds half of it */
-
-	snprintf(h->path, sizeof h->path, "%s", path);
-	snprintf(own, sizeof own, "%s.%d", path, (int)getpid());
-	unlink(own);
-	h->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (h->fd < 0 || !handover_at(h->fd, own, bind) || chmod(own, 0600) != 0 ||
-		listen(h->fd, HANDOVER_BACKLOG) != 0 || stat(own, &st) != 0 ||
-		rename(own, path) != 0) {
+	h->fd = unix_path_listen(&h->path, path, 0600, HANDOVER_BACKLOG);
+	if (h->fd < 0)
 		err_set(err, "could not make the socket \"%s\": %s", path, strerror(errno));
-		unlink(own);
-		handover_forget(h);
-		return false;
-	}
-	h->inode = st.st_ino;
-	return true;
+	return h->fd >= 0;
 }
 
 /* Sends them all in one message. */
@@ -131,15 +86,14 @@ size_t handover_take(const char *path, int ret_fds[HANDOVER_MOST])
 		.msg_iovlen = 1,
 		.msg_control = luggage.room,
 		.msg_controllen = sizeof luggage.room };
-	struct timeval wait = { HANDOVER_WAIT_S, 0 };
 	struct cmsghdr *c;
 	size_t n = 0;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct pollfd ready = { .fd = unix_path_connect(path), .events = POLLIN };
+	int fd = ready.fd;
 
 	if (fd < 0)
 		return 0;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0 &&
-		handover_at(fd, path, connect) && handover_trusts(fd) &&
+	if (handover_trusts(fd) && poll(&ready, 1, HANDOVER_WAIT_MS) == 1 &&
 		recvmsg(fd, &msg, MSG_CMSG_CLOEXEC) == 1 && (c = CMSG_FIRSTHDR(&msg)) != NULL &&
 		c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof *ret_fds;
@@ -154,13 +108,11 @@ void handover_forget(struct handover *h)
 	if (h->fd >= 0)
 		close(h->fd);
 	h->fd = -1;
+	unix_path_forget(&h->path);
 }
 
 void handover_close(struct handover *h)
 {
-	struct stat st;
-
-	if (h->fd >= 0 && lstat(h->path, &st) == 0 && st.st_ino == h->inode)
-		unlink(h->path);
+	unix_path_remove(&h->path);
 	handover_forget(h);
 }

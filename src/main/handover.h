@@ -8,16 +8,15 @@
  * clients then, whoever of the two takes them, and nobody loses his place when the older one ends.
  */
 #include "base/err.h"
+#include "main/unix_path.h"
 
 #include <stddef.h>
-#include <sys/types.h>
 
 enum { HANDOVER_MOST = 64 /* sockets */ };
 
 struct handover {
 	int fd; /* -1: nobody can take anything over */
-	char path[512];
-	ino_t inode;
+	struct unix_path path;
 };
 
 /* Stands ready at `path`; who stood there before is not asked any more. */

@@ -4,8 +4,7 @@
  * ends (main/handover.h).  An address that the old one does not have, or does not hand over, is opened
  * beside it: SO_REUSEPORT.  But that alone would let two daemons with different configurations share a
  * port by mistake and each get half of the events.  So without --beside we first try to bind without
- * it, which fails when anybody has the address, and only then bind for good.  A Unix socket's path is
- * taken over by renaming ours over it; whoever removes it looks first whether it is still his. */
+ * it, which fails when anybody has the address, and only then bind for good. */
 #include "main/listen.h"
 
 #include "base/log.h"
@@ -16,21 +15,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum { LISTEN_FDS_START = 3, LISTEN_FDS_MOST = 64 };
 
 static const struct log_ctx listen_log = { .room = "listen" };
-
-struct listen_path {
-	char *path;
-	ino_t inode;
-};
 
 static void listen_add(struct listen *l, int fd)
 {
@@ -80,7 +72,7 @@ static int listen_socket(const struct settings_address *a)
 
 	if (fd >= 0 && a->addr.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (fd >= 0 && a->addr.ss_family != AF_UNIX)
+	if (fd >= 0)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	return fd;
 }
@@ -114,49 +106,36 @@ static bool listen_tcp(struct listen *l, const struct settings_address *a, int b
 }
 
 /* Does somebody answer at the path? */
-static bool listen_is_served(const struct settings_address *a)
+static bool listen_is_served(const char *path)
 {
-	int fd = listen_socket(a);
-	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)&a->addr, a->len) == 0;
+	int fd = unix_path_connect(path);
 
-	if (fd >= 0)
-		close(fd);
-	return served;
+	if (fd < 0)
+		return errno == EAGAIN;
+	close(fd);
+	return true;
 }
 
-/* The path is ours, until somebody else's socket stands there. */
-static void listen_add_path(struct listen *l, const char *path, ino_t inode)
+/* Room for one more path that is ours. */
+static struct unix_path *listen_new_path(struct listen *l)
 {
 	l->paths = xrealloc(l->paths, (l->npaths + 1) * sizeof *l->paths);
-	l->paths[l->npaths++] = (struct listen_path){ xstrdup(path), inode };
+	return &l->paths[l->npaths];
 }
 
 static bool listen_unix(struct listen *l, const struct settings_address *a, int backlog,
 	bool beside, struct err *err)
 {
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	int fd = listen_socket(a);
-	struct stat st;
+	int fd;
 
-	if (!beside && listen_is_served(a)) {
+	if (!beside && listen_is_served(a->text)) {
 		errno = EADDRINUSE;
-		return listen_fail(a, fd, err);
+		return listen_fail(a, -1, err);
 	}
-	if (lstat(a->text, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-		errno = EEXIST;
-		return listen_fail(a, fd, err);
-	}
-	if (snprintf(un.sun_path, sizeof un.sun_path, "%s.%d", a->text, (int)getpid()) >=
-		(int)sizeof un.sun_path) {
-		errno = ENAMETOOLONG;
-		return listen_fail(a, fd, err);
-	}
-	unlink(un.sun_path);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&un, sizeof un) != 0 ||
-		chmod(un.sun_path, 0666) != 0 || listen(fd, backlog) != 0 ||
-		stat(un.sun_path, &st) != 0 || rename(un.sun_path, a->text) != 0)
-		return listen_fail(a, fd, err);
-	listen_add_path(l, a->text, st.st_ino);
+	fd = unix_path_listen(listen_new_path(l), a->text, 0666, backlog);
+	if (fd < 0)
+		return listen_fail(a, -1, err);
+	l->npaths++;
 	listen_add(l, fd);
 	return true;
 }
@@ -203,15 +182,13 @@ static bool listen_is_at(int fd, const struct settings_address *a)
 static bool listen_take_over(
 	struct listen *l, const struct settings_address *a, int backlog, int *fds, size_t n)
 {
-	struct stat st;
-
 	for (size_t i = 0; i < n; i++) {
 		if (fds[i] < 0 || !listen_is_at(fds[i], a))
 			continue;
 		if (a->addr.ss_family == AF_UNIX) {
-			if (lstat(a->text, &st) != 0)
+			if (!unix_path_adopt(listen_new_path(l), a->text))
 				return false; /* nobody would find it */
-			listen_add_path(l, a->text, st.st_ino);
+			l->npaths++;
 		}
 		(void)listen(fds[i], backlog); /* it listens; this is about how many may wait */
 		listen_add(l, fds[i]);
@@ -256,7 +233,7 @@ bool listen_open(struct listen *l, const struct settings *s, bool beside, const 
 void listen_give_paths(struct listen *l)
 {
 	for (size_t i = 0; i < l->npaths; i++)
-		free(l->paths[i].path);
+		unix_path_forget(&l->paths[i]);
 	l->npaths = 0;
 }
 
@@ -272,10 +249,7 @@ void listen_forget(struct listen *l)
 
 void listen_close(struct listen *l)
 {
-	struct stat st;
-
 	for (size_t i = 0; i < l->npaths; i++)
-		if (lstat(l->paths[i].path, &st) == 0 && st.st_ino == l->paths[i].inode)
-			unlink(l->paths[i].path);
+		unix_path_remove(&l->paths[i]);
 	listen_forget(l);
 }

@@ -9,11 +9,12 @@
  */
 #include "base/err.h"
 #include "main/settings.h"
+#include "main/unix_path.h"
 
 struct listen {
 	int *fds;
 	size_t n;
-	struct listen_path *paths; /* Unix sockets that we made */
+	struct unix_path *paths; /* Unix sockets that we made */
 	size_t npaths;
 };
 

@@ -11,6 +11,7 @@ libnudged_a_SOURCES += \
 libnudged_a_SOURCES += \
 	src/main/lockfile.c src/main/lockfile.h \
 	src/main/handover.c src/main/handover.h \
+	src/main/unix_path.c src/main/unix_path.h \
 	src/main/listen.c src/main/listen.h \
 	src/main/role.c src/main/role.h \
 	src/main/check.c src/main/check.h \

@@ -164,6 +164,7 @@ static int place_live(struct supervise *sv, struct place *p)
 	for (int i = 0; i < WAKE_COUNT; i++)
 		env.wake_to[i] = sv->wake[i][1];
 	log_open(p->name, sv->settings->nudged.log_format, settings_log_level(sv->settings));
+	signal(SIGINT, SIG_IGN); /* a terminal's goes to all; the parent says what to do */
 	return p->role->run(&env);
 }
 
@@ -317,7 +318,10 @@ static void place_ended(struct supervise *sv, struct place *p, int status)
 			sv->cut_short |= sv->stopping;
 		}
 		p->pid = 0;
-		place_enter(p, PLACE_GONE, INT64_MAX);
+		if (!sv->stopping && p->index < p->role->count(sv->settings))
+			place_enter(p, PLACE_REST, 0); /* wanted again by a later reload */
+		else
+			place_enter(p, PLACE_GONE, INT64_MAX);
 		return;
 	}
 	place_rest(p, status, clock_mono_us());

@@ -302,6 +302,23 @@ def test_reload_changes_number_of_couriers(nudged, dsn):
     assert d.stop() == 0
 
 
+def test_a_courier_that_was_leaving_is_wanted_again(nudged, dsn):
+    """Fewer, and as many again, while the one in question has not ended yet."""
+    d = nudged(dsn=dsn)
+    d.write("[mail]\ncouriers = 1")
+    d.start()
+    old = until(lambda: d.children().get("mail1"))
+    os.kill(old, signal.SIGSTOP)
+    for couriers in (0, 1):
+        d.write(f"[mail]\ncouriers = {couriers}")
+        d.process.send_signal(signal.SIGHUP)
+        d.wait_for("READY=1")
+    assert d.children()["mail1"] == old
+    os.kill(old, signal.SIGCONT)
+    assert until(lambda: d.children().get("mail1") not in (None, old))
+    assert d.stop() == 0
+
+
 def test_fixed_option_waits_for_restart(nudged, dsn):
     d = nudged(engines=1, dsn=dsn).start()
     d.write(engines=2)

@@ -164,6 +164,28 @@ static void test_nobody_there_is_no_harm(void **state)
 	listen_close(&second);
 }
 
+static void test_what_is_no_socket_stays(void **state)
+{
+	struct settings_address a = unix_address();
+	struct settings s = { .listen = &a, .nlisten = 1, .http.backlog = 10 };
+	struct handover h;
+	struct listen l;
+	struct err err;
+	struct stat st;
+	int fd = open(unix_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	assert_false(listen_open(&l, &s, false, path, &err));
+	assert_non_null(strstr(err.text, "File exists"));
+	assert_false(handover_open(&h, unix_path, &err));
+	handover_close(&h);
+	assert_int_equal(stat(unix_path, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(unlink(unix_path), 0);
+}
+
 static void test_a_place_that_is_not_there(void **state)
 {
 	struct handover h;
@@ -204,6 +226,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_who_waits_is_served_by_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nobody_there_is_no_harm, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_no_socket_stays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_place_that_is_not_there, set_up, tear_down),
 	};
 
