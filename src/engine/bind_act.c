@@ -23,8 +23,10 @@
 
 #include <lauxlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
+	ACT_REASON_BYTES = 500, /* it stands in an index */
 	ACT_EMIT_BYTES = 64 * 1024,
 	ACT_TEXT_BYTES = 4096,
 	ACT_REASON_MOST =
@@ -124,11 +126,15 @@ static const char *act_staff_address(const struct staff *staff, struct span to)
 static struct span act_email_to(lua_State *L, struct eval *e)
 {
 	const struct judge_env *env = &e->desk->sitting->judge->env;
-	struct span to = args_text(L, e, 1, "to");
+	struct span to = args_text(L, e, 1, "to"), own;
 	const char *address;
 
 	if (!to.p || span_is(to, "customer"))
 		return (struct span){ NULL, 0 };
+	own = e->desk->visit->card->text[CARD_EMAIL];
+	if (own.n > 0 && to.n == own.n && strncasecmp(to.p, own.p, to.n) == 0)
+		return (struct span){ NULL,
+			0 }; /* his own, however it is written: his word counts */
 	if (memchr(to.p, '@', to.n))
 		return to;
 	address = act_staff_address(env->staff, to);
@@ -296,6 +302,8 @@ static int l_act_email(lua_State *L)
 		return 1;
 	}
 	reason = args_text(L, e, 1, "reason");
+	if (reason.n > ACT_REASON_BYTES)
+		return luaL_error(L, "email: reason: %d bytes at most", ACT_REASON_BYTES);
 	if (reason.n && act_is_repeated(L, e, reason))
 		return act_email_repeated(L, e, name);
 	eval_effect(L, e);

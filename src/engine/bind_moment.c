@@ -60,7 +60,7 @@ static int l_moment_before(lua_State *L)
 	int64_t at_us = bind_time_check(L, 1);
 	struct duration d = args_duration(L, 2, "before");
 
-	bind_time_push(
+	bind_time_push_checked(
 		L, duration_add(at_us, (struct duration){ -d.days, -d.us }, bind_time_zone(L)));
 	return 1;
 }
@@ -74,7 +74,8 @@ static int l_moment_after(lua_State *L)
 {
 	int64_t at_us = bind_time_check(L, 1);
 
-	bind_time_push(L, duration_add(at_us, args_duration(L, 2, "after"), bind_time_zone(L)));
+	bind_time_push_checked(
+		L, duration_add(at_us, args_duration(L, 2, "after"), bind_time_zone(L)));
 	return 1;
 }
 
@@ -224,11 +225,13 @@ static int l_moment_working(lua_State *L)
 {
 	struct eval *e = eval_of(L, "working");
 	struct duration d = args_duration(L, 1, "working");
-	const struct shop_calendar *calendar = moment_calendar(L, e, luaL_optstring(L, 2, NULL));
+	const char *group = luaL_optstring(L, 2, NULL);
+	const struct shop_calendar *calendar;
 	int64_t at_us;
 
 	if (moment_is_recorded(L, e, "working"))
-		return 1;
+		return 1; /* whatever the configuration says now */
+	calendar = moment_calendar(L, e, group);
 	if (!calendar_add(calendar, tz_get(e->shop->zone), moment_now(e), &d, &at_us))
 		return luaL_error(L, "working: nobody ever works in this calendar");
 	return moment_push(L, e, "working", at_us);

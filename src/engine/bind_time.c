@@ -40,7 +40,7 @@ const struct tz *bind_time_zone(lua_State *L)
 	return zone ? zone : tz_get("UTC");
 }
 
-static void time_push_checked(lua_State *L, int64_t at_us)
+void bind_time_push_checked(lua_State *L, int64_t at_us)
 {
 	if (at_us < CLOCK_LEAST_US || at_us > CLOCK_MOST_US)
 		luaL_error(L, "the time is out of range (years 1 to 9999)");
@@ -148,7 +148,7 @@ static int l_time_add(lua_State *L)
 		other = 1;
 		at_us = bind_time_check(L, 2);
 	}
-	time_push_checked(L, duration_add(at_us, time_duration(L, other), bind_time_zone(L)));
+	bind_time_push_checked(L, duration_add(at_us, time_duration(L, other), bind_time_zone(L)));
 	return 1;
 }
 
@@ -164,7 +164,7 @@ static int l_time_sub(lua_State *L)
 	d = time_duration(L, 2);
 	d.days = -d.days;
 	d.us = -d.us;
-	time_push_checked(L, duration_add(at_us, d, bind_time_zone(L)));
+	bind_time_push_checked(L, duration_add(at_us, d, bind_time_zone(L)));
 	return 1;
 }
 

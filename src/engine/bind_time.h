@@ -28,6 +28,8 @@ const struct tz *bind_time_zone(lua_State *L);
 
 /* Pushes a time; TIME_NONE pushes nil. */
 void bind_time_push(lua_State *L, int64_t at_us);
+/* The same for a sum: raises where it is out of range. */
+void bind_time_push_checked(lua_State *L, int64_t at_us);
 /* The value at idx is a time. */
 bool bind_time_is(lua_State *L, int idx, int64_t *ret_us);
 /* An argument that must be a time; raises with a hint otherwise. */

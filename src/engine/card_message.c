@@ -42,6 +42,17 @@ static bool is_permanent(struct span permanent, struct span code)
 	return code.n >= 3 && code.p[0] == '5';
 }
 
+/* As addresses stand on cards and among identities. */
+static struct span lower_case(struct span text, struct arena *a)
+{
+	char *p = arena_dup(a, text.p, text.n);
+
+	for (size_t i = 0; i < text.n; i++)
+		if (p[i] >= 'A' && p[i] <= 'Z')
+			p[i] = (char)(p[i] + 'a' - 'A');
+	return (struct span){ p, text.n };
+}
+
 /* Nothing may go to this address, and if it is the card's, nothing over this channel. */
 static void suppress(struct card_work *w, struct span channel, struct span address, struct span why)
 {
@@ -57,6 +68,8 @@ static void suppress(struct card_work *w, struct span channel, struct span addre
 		own = c->text[CARD_PHONE];
 	if (!address.n)
 		address = own;
+	else if (span_is(channel, "email"))
+		address = lower_case(address, &w->b->arena);
 	if (address.n && message_channel_parse(channel, &kind)) {
 		line = arena_new(&w->b->arena, struct visit_suppression);
 		*line = (struct visit_suppression){ kind, address, why, w->at_us };

@@ -191,6 +191,11 @@ void lint_flow_key(struct lint *l, const struct lint_rule *rule)
 	const char *field = rule->rule->key_field;
 	struct lint_types types;
 
+	if (!field && rule->rule->key_ref != LUA_NOREF && rule->rule->exit_on.n > 0)
+		lint_say(l, LINT_WARNING, lint_flow_line(rule, "exit_on"),
+			"the key of rule \"%s\" is a function, which only the event that starts it is "
+			"asked: exit_on ends all of the customer's chains; name a field as the key",
+			rule->rule->name);
 	if (!field)
 		return;
 	lint_types_of_what(&rule->rule->on, &types);

@@ -122,21 +122,22 @@ static void luajson_fill(lua_State *L, struct luajson_object *o, const struct lu
 	}
 }
 
-/* The bare userdata.  An outer one has a copy of the text, and its path is a constant. */
+/* The bare userdata.  Its path stands behind it, and the text of an outer one behind that. */
 static struct luajson_object *luajson_new(
 	lua_State *L, struct span json, const struct luajson_place *at)
 {
 	bool outer = at->owner == 0;
 	size_t members = outer ? LUAJSON_MEMBERS * sizeof(struct luajson_member) : 0;
-	size_t more = outer ? json.n : strlen(at->path) + 1;
-	struct luajson_object *o = lua_newuserdatauv(L, sizeof *o + members + more, 2);
+	size_t path = strlen(at->path) + 1, text = outer ? json.n : 0;
+	struct luajson_object *o = lua_newuserdatauv(L, sizeof *o + members + path + text, 2);
 	char *behind = (char *)o->members + members;
 
-	memcpy(behind, outer ? json.p : at->path, more);
+	memcpy(behind, at->path, path);
+	memcpy(behind + path, json.p, text);
 	o->kind = at->kind;
 	o->arg = at->arg;
-	o->path = outer ? at->path : behind;
-	o->text = outer ? (struct span){ behind, json.n } : json;
+	o->path = behind;
+	o->text = outer ? (struct span){ behind + path, json.n } : json;
 	o->watch = NULL;
 	o->is_list = json_kind(json) == JSON_ARRAY;
 	o->is_scanned = !outer;

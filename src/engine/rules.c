@@ -166,7 +166,7 @@ static int l_rules_define(lua_State *L)
 	struct rules_load *load = rules_loading(L, "rule");
 	struct rules *r = rules_of(L);
 	struct rule *rule;
-	struct rules_reader reader = { .arena = &r->arena, .env = &r->env };
+	struct rules_reader reader = { .arena = &r->arena, .env = &r->env, .in_set = load->in_set };
 
 	if (lua_type(L, 1) != LUA_TTABLE || !load->pending)
 		return luaL_error(L, "write rule \"name\" { key = value, ... }");

@@ -227,7 +227,7 @@ static const char *rules_store(lua_State *L, struct rules_reader *r, const char 
 	struct suggest s;
 	size_t i;
 
-	if (!r->env->stores)
+	if (!r->env->stores || !r->in_set)
 		return id;
 	suggest_init(&s, id);
 	for (i = 0; i < r->env->n_stores; i++) {

@@ -14,6 +14,7 @@ struct rules_reader {
 	struct arena *arena; /* what the rule is made of lives here */
 	const struct rules_env *env;
 	struct rule *rule; /* name, file and line are set */
+	bool in_set;       /* else a text of former times, which may name stores that are gone */
 	int table;         /* stack index of the rule's table */
 	int defaults;      /* of the table of defaults for its folder */
 };

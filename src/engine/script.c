@@ -4,7 +4,8 @@
  * The limits hang on three things, because no single one sees everything.  The count hook looks at
  * the clock every SCRIPT_HOOK_EVERY instructions.  One instruction can be long (s .. "x", s == t):
  * so no block may be larger than SCRIPT_BLOCK_MOST, and the allocator, after each MiB handed out,
- * arms the hook for the very next instruction.  C functions are not interrupted by hooks at all:
+ * arms the hook for the very next instruction, and after a block of SCRIPT_LONG for every SCRIPT_HOOK_LONG
+ * (math.sqrt(s) reads the whole text as a number).  C functions are not interrupted by hooks at all:
  * ours charge their work, and look at the clock themselves.  Over the time, the hook stays armed
  * at every instruction; nothing in the sandbox can catch its error anyway.
  *
@@ -28,6 +29,8 @@
 
 enum {
 	SCRIPT_CHURN = 1 << 20,
+	SCRIPT_LONG = 4096,    /* bytes: who has made such a block can make an instruction long: */
+	SCRIPT_HOOK_LONG = 20, /* the clock is looked at more often */
 	SCRIPT_POOL = 32,
 	SCRIPT_GAP = 4, /* no gap between two looks counts for more than this part of eval_us */
 };
@@ -53,6 +56,7 @@ struct script {
 	bool refused;      /* the allocator said no since `most` was set */
 	bool over;         /* the time of the present evaluation is over */
 	bool timed;
+	bool is_long;     /* the present evaluation has made a block of SCRIPT_LONG */
 	int64_t look_us;  /* when the clock was looked at last */
 	int64_t spent_us; /* computing of the present evaluation */
 	size_t charged;
@@ -88,8 +92,9 @@ static void *script_alloc(void *ud, void *p, size_t old, size_t size)
 		return size <= old ? p : NULL;
 	s->used = s->used - old + size;
 	s->churn += size;
-	if (s->churn > SCRIPT_CHURN && s->timed) {
+	if (s->timed && (s->churn > SCRIPT_CHURN || (size >= SCRIPT_LONG && !s->is_long))) {
 		s->churn = 0;
+		s->is_long |= size >= SCRIPT_LONG;
 		lua_sethook(
 			s->running ? s->running->co : s->L, lua_gethook(s->L), LUA_MASKCOUNT, 1);
 	}
@@ -136,8 +141,10 @@ static void script_hook(lua_State *L, lua_Debug *ar)
 
 	(void)ar;
 	if (!script_is_over(s)) {
-		if (lua_gethookcount(L) != SCRIPT_HOOK_EVERY)
-			lua_sethook(L, script_hook, LUA_MASKCOUNT, SCRIPT_HOOK_EVERY);
+		int every = s->timed && s->is_long ? SCRIPT_HOOK_LONG : SCRIPT_HOOK_EVERY;
+
+		if (lua_gethookcount(L) != every)
+			lua_sethook(L, script_hook, LUA_MASKCOUNT, every);
 		return;
 	}
 	lua_sethook(L, script_hook, LUA_MASKCOUNT, 1);
@@ -280,6 +287,7 @@ static void script_limit(struct script *s, size_t held, int64_t spent_us, bool t
 	s->most = base + s->limits.eval_bytes;
 	s->refused = s->over = false;
 	s->churn = 0;
+	s->is_long = false;
 	s->spent_us = spent_us;
 	s->timed = timed && s->limits.ticks_us;
 	if (s->timed)

@@ -112,7 +112,7 @@ static int l_table_move(lua_State *L)
 {
 	lua_Integer from = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 3);
 	lua_Integer to = luaL_checkinteger(L, 4), n, i;
-	int dest = lua_isnoneornil(L, 5) ? 1 : 5;
+	int dest = lua_isnoneornil(L, 5) || lua_rawequal(L, 1, 5) ? 1 : 5;
 
 	table_check_list(L, 1);
 	script_check_writable(L, dest);

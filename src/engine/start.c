@@ -93,6 +93,8 @@ static enum start_turn start_ask_rule(struct start *s, struct eval *e, int funct
 		s, VERDICT_ERROR, (struct verdict_more){ .eval = e, .error = e->err.text });
 }
 
+enum { START_KEY_MOST = 500 }; /* bytes: an index of Postgres ends at about 2,700 */
+
 /* What is the chain about? */
 static enum start_turn start_key(struct start *s)
 {
@@ -112,7 +114,7 @@ static enum start_turn start_key(struct start *s)
 			return turn;
 		s->key = e.text;
 	}
-	if (!s->key.p)
+	if (!s->key.p || s->key.n > START_KEY_MOST)
 		return start_refuse(s, VERDICT_KEY, (struct verdict_more){ 0 });
 	return START_GOES_ON;
 }

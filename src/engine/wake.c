@@ -204,19 +204,28 @@ bool wake_by_event(struct desk *d, struct frame *f, struct chain *c)
 	struct wait_plan w;
 	struct span outcome = { NULL, 0 };
 	int64_t until_us = 0;
+	enum wait_turn turn;
+	bool is_outcome; /* of a handle: known by its number, whatever else it says (who did a task is no key) */
 
 	if ((c->state != CHAIN_WAITING && c->state != CHAIN_SUSPENDED) || c->arrived.n ||
-		!wake_is_awaited(c, e->type) || chain_is_immune(d, f, c) ||
-		!chain_key_matches(d, desk_chain_of(d, c)->key_field, c, e))
+		!wake_is_awaited(c, e->type) || chain_is_immune(d, f, c))
+		return true;
+	is_outcome = waits_about(WHAT_MESSAGE, e->type, e->data) ||
+		     waits_about(WHAT_TASK, e->type, e->data);
+	if (!is_outcome && !chain_key_matches(d, desk_chain_of(d, c)->key_field, c, e))
 		return true;
 	if (!wake_load_body(d, c))
 		return false;
 	if (c->arrived.n || !wake_read_plan(d, c, &w))
 		return true;
-	switch (waits_meet(&w, e->type, e->data,
+	turn = waits_meet(&w, e->type, e->data,
 		e->time_us == TIME_NONE ? e->received_us : e->time_us,
 		waits_row_runs(&w, c->awaits, c->n_awaits), desk_zone(d, c->shop), &outcome,
-		&until_us)) {
+		&until_us);
+	if (turn == WAIT_ANSWER && is_outcome && !outcome.p && /* waited for by its type */
+		!chain_key_matches(d, desk_chain_of(d, c)->key_field, c, e))
+		return true;
+	switch (turn) {
 	case WAIT_ON: return true;
 	case WAIT_RUNS: wake_begin_time(d, c, &w, until_us); return true;
 	case WAIT_NIL: return wake_resume(d, f, c, SPAN("null"));

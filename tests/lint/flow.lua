@@ -87,6 +87,13 @@ rule "filtered" {
   run = function() emit("round.own") end,
 }
 
+rule "computed" {
+  on      = "order.placed",
+  key     = function(order) return "o" .. order.order_id end,
+  exit_on = "order.cancelled",
+  run = function() wait "1d" end,
+}
+
 --! 10: error: note can not be called in `when`, which only decides: move it to `run`
 --! 11: error: `when` calls remind, which calls note (line 4); `when` only decides: move it to `run`
 --! 21: warning: this is never reached: what begins in line 20 does not go on
@@ -95,3 +102,4 @@ rule "filtered" {
 --! 59: warning: exit_on "chat.message" has no field "order_id" in the vocabulary, the key of rule "keys": it ends all of the customer's chains
 --! 67: warning: rule "again" emits "round.two", which starts rule "and-again", which emits "round.one", which starts rule "again" again: a loop
 --! 82: warning: rule "mails" leads to "message.sent", which starts it again: a loop
+--! 93: warning: the key of rule "computed" is a function, which only the event that starts it is asked: exit_on ends all of the customer's chains; name a field as the key

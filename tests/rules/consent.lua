@@ -21,3 +21,8 @@ rule "consent-override" {
   on  = "consent.override",
   run = function() email { template = "plain", class = "transactional" } end,
 }
+
+rule "consent-address" {
+  on  = "consent.address",
+  run = function(event) email { template = "plain", to = event.address } end,
+}

@@ -43,3 +43,12 @@ test "nobody without an address" (function(t)
   local anna = t:customer { consent = { email = true } }
   anna:event("consent.marketing"); t:refused { email = "plain", code = "no_address" }
 end)
+
+test "an address is the same however it is written" (function(t)
+  local anna = t:customer { email = "anna@example.com", consent = { email = false } }
+  anna:event("consent.address", { address = "Anna@Example.COM" })
+  t:refused { email = "plain", code = "no_consent" }
+  local boris = t:customer { email = "boris@example.com", consent = { email = true } }
+  boris:event("message.bounced", { message_id = 7, channel = "email", permanent = true, address = "Boris@Example.com" })
+  boris:event("consent.transactional"); t:refused { email = "plain", code = "suppressed" }
+end)

@@ -30,3 +30,12 @@ rule "key-function" {
     note("computed " .. event.kind .. event.number)
   end,
 }
+
+rule "key-manager" {
+  on  = "key.missed",
+  key = "manager",
+  run = function()
+    local t = task { title = "Call back", group = "sales", deadline = "1h" }
+    note(wait(t.done) and "called" or "nobody called")
+  end,
+}

@@ -66,3 +66,19 @@ test "a function" (function(t)
   t:same(t:notes(), { "computed a1", "computed a2" })
   t:same(t:verdicts "key-function", { "started", "started", "mode", "key" })
 end)
+
+test "an outcome is known by its number, whoever brought it about" (function(t)
+  local anna = t:customer {}
+  anna:event("key.missed", { manager = "ivan" })
+  local k = t:expect { task = "Call back" }
+  anna:event("task.done", { task_id = k.id, manager = "olga" })
+  t:same(t:notes(), { "called" })
+end)
+
+test "a key is no novel: one that is too long starts nothing" (function(t)
+  local anna = t:customer {}
+  anna:event("key.begin", { order_id = ("7"):rep(500) })
+  t:same(t:verdicts "key-field", { "started" })
+  anna:event("key.begin", { order_id = ("7"):rep(501) })
+  t:same(t:verdicts "key-field", { "started", "key" })
+end)

@@ -955,6 +955,21 @@ static void stores_that_are_gone_run_nothing(void **state)
 	world_close(&w);
 }
 
+/* P8: what the configuration says now is no concern of what was answered then. */
+static void recorded_calendars_outlive_their_group(void **state)
+{
+	(void)state;
+	open_one("rule 'r' { on = 'x', run = function() wait_until(working('30m', 'sales')) "
+		 "wait '10d' note 'went on' end }");
+	world_event(&w, "x", "{}");
+	world_advance(&w, "4d");
+	assert_int_equal(w.customers[0].n_chains, 1);
+	w.staff.ngroups = 0;
+	world_advance(&w, "11d");
+	has("note went on");
+	world_close(&w);
+}
+
 /* P7: a suspension that was decided in a batch that did not commit is decided again. */
 static void runs_of_a_lost_batch_do_not_count(void **state)
 {
@@ -1209,6 +1224,7 @@ int main(void)
 		cmocka_unit_test(rules_that_fail_often_are_reported),
 		cmocka_unit_test(runs_of_a_lost_batch_do_not_count),
 		cmocka_unit_test(stores_that_are_gone_run_nothing),
+		cmocka_unit_test(recorded_calendars_outlive_their_group),
 		cmocka_unit_test(time_for_a_batch_ends),
 		cmocka_unit_test(time_for_a_customer_ends_between_events),
 		cmocka_unit_test(what_follows_from_an_event_is_bounded),

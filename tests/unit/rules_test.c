@@ -473,6 +473,12 @@ static void older_texts(void **state)
 	assert_false(rules_text_load(
 		w.r, SPAN("bad"), bundle(&w, "a.lua", "rule \"x\" { }", NULL, NULL), 1, &err));
 	assert_false(rules_text_is_loaded(w.r, SPAN("bad")));
+	/* one of its stores has left the configuration meanwhile */
+	assert_true(rules_text_load(w.r, SPAN("closed"),
+		bundle(&w, "a.lua",
+			"rule \"x\" { on = \"a\", store = { \"outlet\", \"gone\" }, run = function() end }",
+			NULL, NULL),
+		1, &err));
 	world_close(&w);
 }
 

@@ -182,6 +182,7 @@ static void libraries_work(void **state)
 	expect(s, "local t={1,2,3} return table.remove(t,1)..table.remove(t)..#t", "131");
 	expect(s, "return table.concat(table.move({1,2,3},1,3,2))", "1123");
 	expect(s, "return table.concat(table.move({1,2,3},2,3,1))", "233");
+	expect(s, "local t = {1,2,3} return table.concat(table.move(t,1,3,2,t))", "1123");
 	expect(s, "return select('#', table.unpack({1,2,nil,4}, 1, 4))", "4");
 	expect(s, "return utf8.len('\xd0\x90\xd0\xbd')", "2");
 	expect(s, "return math.floor(2.5) + math.max(1,2)", "4");
