@@ -43,11 +43,13 @@
 #define CHAIN_ROWS "unnest($1::chain_row[]) u"
 
 #define CHAIN_LIVE_DUE "h.wake_at is not null and h.state in ('waiting', 'settling', 'queued')"
+/* The timeline that is written on, from the name of the log file: what the control file says is that of the last
+ * checkpoint, which after a promotion may be minutes away. */
+#define TIMELINE "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int4"
 /* Deadlines rest in a restored copy, as sends do, until a person says what it is (P23). */
 #define NO_COPY                                                                                    \
-	"not exists (select from sent_identity si, pg_control_system() cs, "                       \
-	"pg_control_checkpoint() cc where si.system_identifier <> cs.system_identifier "           \
-	"or si.timeline <> cc.timeline_id)"
+	"not exists (select from sent_identity si, pg_control_system() cs "                        \
+	"where si.system_identifier <> cs.system_identifier or si.timeline <> " TIMELINE ")"
 #define TASK_LIVE_DUE "k.deadline is not null and not k.overdue and k.state in ('open', 'taken')"
 
 /* One table of SQL_JOIN_MOVE. */
@@ -184,9 +186,6 @@ const struct sql sql_table[SQL_COUNT] = {
 	/* a plan that was made while a table was nearly empty reads all of it when it has grown, until the next ANALYZE */
 	[SQL_PLAN_ANEW] = { "plan_anew", "", "discard plans", SQL_LANE | SQL_TOOL, false },
 	[SQL_PATIENT] = { "patient", "", "set local lock_timeout = '1s'", SQL_LANE, false },
-	/* for this transaction */
-	[SQL_COMMIT_LAZILY] = { "commit_lazily", "",
-		"select set_config('synchronous_commit', 'off', true)", SQL_LANE, false },
 
 	/*** identify ***/
 	[SQL_IDENTITY_FIND] = { "identity_find", "SNS",
@@ -248,7 +247,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		"select u.n, e.content_hash "
 		"from unnest($1::text[], $2::text[], $3::text[]) with ordinality u(id, source, store, n) "
 		"join event e on e.id = u.id and e.source = u.source and e.store = u.store "
-		"and e.received > now() - interval '31 days' and e.received < now() + interval '1 day'",
+		"and e.received > now() - interval '33 days' and e.received < now() + interval '1 day'",
 		SQL_LANE, false },
 	[SQL_RULE_LAST_READ] = { "rule_last_read", "I",
 		"select customer, rule, key, started from rule_last where customer = any($1)",
@@ -261,7 +260,7 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_INBOX_READ] = { "inbox_read", "It",
 		"select i.customer, i.id, i.store, i.type, i.data, exists (select from event e "
 		"where e.id = 'inbox:' || i.id and e.source = '' and e.store = i.store "
-		"and e.received > now() - interval '31 days' and e.received < now() + interval '1 day') "
+		"and e.received > now() - interval '33 days' and e.received < now() + interval '1 day') "
 		"from inbox i where i.customer = any($1) and i.due <= $2 order by i.id limit 500",
 		SQL_LANE, false },
 	/* $4: also those that due rows of the inbox are about */
@@ -518,7 +517,8 @@ const struct sql sql_table[SQL_COUNT] = {
 		false },
 	[SQL_QUARANTINE_ADD] = { "quarantine_add", "SSSSTSSY",
 		"insert into quarantine (store, source, id, type, received, reason, path, data, content) "
-		"select store, source, id, type, received, reason, path, data, md5(data)::uuid from "
+		"select store, source, id, type, received, reason, path, data, "
+		"md5(convert_to(concat_ws(E'\\n', id, source, type), 'UTF8') || data)::uuid from "
 		"unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], "
 		"$7::text[], $8::bytea[]) u(store, source, id, type, received, reason, path, data) "
 		"order by 9, 1 on conflict do nothing",
@@ -661,9 +661,8 @@ const struct sql sql_table[SQL_COUNT] = {
 	/* what the claims of this connection are marked with, and which cluster it is: that does not change
 	 * without a restart, which ends the connection */
 	[SQL_CLAIM_OWNER] = { "claim_owner", "",
-		"select pg_backend_pid(), a.backend_start, cs.system_identifier, cc.timeline_id "
-		"from pg_stat_get_activity(pg_backend_pid()) a, pg_control_system() cs, "
-		"pg_control_checkpoint() cc",
+		"select pg_backend_pid(), a.backend_start, cs.system_identifier, " TIMELINE
+		" from pg_stat_get_activity(pg_backend_pid()) a, pg_control_system() cs",
 		SQL_TOOL, false },
 	/* Looked at without a lock; the rest is decided after CARD_LOCK.  Lanes one by one, each by
 	 * the index: a million bulk messages must not stand before one order confirmation. */
@@ -682,7 +681,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		"m.chain = 0 or m.keep or exists (select from chain h where h.id = m.chain), "
 		"(select s.reason from suppression s, customer c where c.id = m.customer "
 		"and s.channel = m.channel and s.base = c.base "
-		"and s.address = coalesce(m.address, c.email)) "
+		"and s.address = lower(coalesce(m.address, c.email))) "
 		"from (select * from message o where o.customer = $1 and o.state = 'ready' offset 0) m "
 		"where m.channel = $2 and m.due <= now() and m.store = any($3) and not exists "
 		"(select from pause p where p.scope = 'rule:' || m.rule) "
@@ -889,8 +888,8 @@ const struct sql sql_table[SQL_COUNT] = {
 	/* this cluster may send from now on */
 	[SQL_IDENTITY_ACCEPT] = { "identity_accept", "",
 		"insert into sent_identity (system_identifier, timeline) "
-		"select s.system_identifier, c.timeline_id from pg_control_system() s, "
-		"pg_control_checkpoint() c on conflict (one) do update set "
+		"select s.system_identifier, " TIMELINE " from pg_control_system() s "
+		"on conflict (one) do update set "
 		"system_identifier = excluded.system_identifier, timeline = excluded.timeline, "
 		"at = clock_timestamp()",
 		SQL_TOOL, false },

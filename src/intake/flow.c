@@ -124,12 +124,22 @@ static void flow_insert(struct shop_event_list *list, struct shop_event *e)
 	TAILQ_INSERT_BEFORE(x, e, link);
 }
 
+/* Is its customer still to be found?  Of one that is held he is known, and somebody else's work on him holds nobody. */
+static bool flow_is_unknown(enum flow_place place)
+{
+	return place == FLOW_UNKNOWN || place == FLOW_ASKED;
+}
+
 void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 {
 	struct shop_event_list *from = flow_list(f, e, (enum flow_place)e->place);
 
 	if (from != NULL)
 		TAILQ_REMOVE(from, e, link);
+	e->ticket->n_unknown -= flow_is_unknown((enum flow_place)e->place);
+	if (flow_is_unknown(to) &&
+		(e->ticket->n_unknown++ == 0 || e->arrival < e->ticket->unknown_from))
+		e->ticket->unknown_from = e->arrival;
 	if (e->place == FLOW_QUEUED)
 		e->queue->n_events--;
 	f->n_at[e->place]--;
@@ -137,7 +147,7 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 	f->n_at[to]++;
 	if (to == FLOW_QUEUED)
 		e->queue->n_events++;
-	if (to == FLOW_UNKNOWN || to == FLOW_HELD)
+	if (to == FLOW_UNKNOWN || to == FLOW_HELD || to == FLOW_QUEUED)
 		flow_insert(flow_list(f, e, to), e);
 	else if ((from = flow_list(f, e, to)) != NULL)
 		TAILQ_INSERT_TAIL(from, e, link);
@@ -215,8 +225,7 @@ void flow_customer_review(struct flow *f, struct flow_customer *c)
 	}
 }
 
-void flow_enqueue(
-	struct flow *f, struct shop_event *e, int64_t customer, int64_t version, bool at_head)
+void flow_enqueue(struct flow *f, struct shop_event *e, int64_t customer, int64_t version)
 {
 	struct flow_customer *c = flow_customer_get(f, customer, version);
 
@@ -225,10 +234,6 @@ void flow_enqueue(
 		flow_place(f, e, FLOW_NOWHERE);
 	e->queue = c;
 	flow_place(f, e, FLOW_QUEUED);
-	if (at_head) {
-		TAILQ_REMOVE(&c->events, e, link);
-		TAILQ_INSERT_HEAD(&c->events, e, link);
-	}
 	flow_customer_review(f, c);
 }
 
@@ -318,6 +323,7 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 	t->pending = t->n;
 	t->since_us = flow_boot_us(f);
 	t->is_late = false;
+	t->n_unknown = 0;
 	TAILQ_INSERT_TAIL(&f->tickets, t, link);
 	f->queued += t->n;
 	for (size_t i = 0; i < t->n; i++) {
@@ -638,5 +644,6 @@ void flow_close(struct flow *f)
 	who_free(f->who);
 	map_fini(&f->held_keys);
 	map_fini(&f->lost_joins);
+	map_fini(&f->joined);
 	free(f);
 }

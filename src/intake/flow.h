@@ -35,6 +35,8 @@ struct event_ticket {
 	size_t bytes;
 	int64_t since_us; /* boot clock at submit */
 	bool is_late;
+	size_t n_unknown;      /* of them, whose customer is to be found */
+	uint64_t unknown_from; /* those behind this arrival wait for them */
 	TAILQ_ENTRY(event_ticket) link;
 };
 

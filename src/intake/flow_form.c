@@ -11,6 +11,7 @@
 enum {
 	FORM_PATIENCE_US =
 		50000,          /* busy for longer: a batch of his own that may wait for the lock */
+	FORM_ORDER_US = 500000, /* so long an event waits for those before it in its request */
 	FORM_SHARE_LEAST = 16,  /* events in all: fewer are not shared out */
 	FORM_SHARE_ENOUGH = 50, /* a batch of so many is worth a commit of its own */
 	FORM_SHARE_US = 5000,   /* so long a lane waits for its share */
@@ -96,6 +97,16 @@ static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
 	return true;
 }
 
+/* One that came before it in its request may be of the same customer, by a key that nobody here knows yet.  Not for
+ * ever: those may wait for others in turn. */
+static bool form_must_wait(const struct flow *f, const struct shop_event *e)
+{
+	const struct event_ticket *t = e->ticket;
+
+	return t->n_unknown > 0 && e->arrival > t->unknown_from &&
+	       flow_boot_us(f) - t->since_us < FORM_ORDER_US;
+}
+
 /* Takes this customer's events, as many as fit. */
 static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flow_customer *c,
 	size_t room, struct form_keys *keys)
@@ -107,7 +118,8 @@ static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flo
 
 	if (c->single)
 		room = 1;
-	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && form_key_is_new(keys, e)) {
+	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !form_must_wait(f, e) &&
+		form_key_is_new(keys, e)) {
 		if (v == NULL)
 			v = lane_add_visit(l, c);
 		flow_place(f, e, FLOW_IN_BATCH);
@@ -152,7 +164,7 @@ static bool form_others_busy(const struct flow *f, const struct flow_lane *l)
  * is the next, and engine and database work in turn, never at once.  So each lane takes its share of all that was under
  * way lately, and waits for it, unless no other lane is busy.
  */
-static size_t form_share(struct flow *f, const struct flow_lane *l, bool spare, int64_t boot_us)
+static size_t form_share(struct flow *f, const struct flow_lane *l, int64_t boot_us)
 {
 	size_t all = f->n_at[FLOW_QUEUED] + f->n_at[FLOW_IN_BATCH];
 	size_t lanes = f->n_lanes > 1 ? (size_t)f->n_lanes - 1 : 1;
@@ -161,7 +173,7 @@ static size_t form_share(struct flow *f, const struct flow_lane *l, bool spare, 
 	if (f->crowd < all)
 		f->crowd = all;
 	share = (f->crowd + lanes - 1) / lanes;
-	if (spare || lanes == 1 || f->crowd < FORM_SHARE_LEAST)
+	if (lanes == 1 || f->crowd < FORM_SHARE_LEAST)
 		return f->limits.batch;
 	if (share > f->limits.batch)
 		share = f->limits.batch;
@@ -186,7 +198,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 
 	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
 		return false;
-	most = form_share(f, l, spare, boot_us);
+	most = spare ? f->limits.batch : form_share(f, l, boot_us);
 	if (most == 0)
 		return false;
 	if (!spare)

@@ -136,12 +136,13 @@ struct flow {
 	char why_not_ready[256];
 	struct who *who;
 	struct shop_event_list unknown, held, aside;
-	bool aside_alone;          /* kept-aside ones could not be kept together: one at a time */
-	struct map held_keys;      /* identities of events in FLOW_HELD -> count */
-	int64_t held_until_us;     /* boot clock */
-	bool asking;               /* a lane is finding customers or joining cards */
-	struct map lost_joins;     /* cards whose joining was lost -> how often */
-	bool join_one;             /* joins were refused or lost: one at a time */
+	bool aside_alone;      /* kept-aside ones could not be kept together: one at a time */
+	struct map held_keys;  /* identities of events in FLOW_HELD -> count */
+	int64_t held_until_us; /* boot clock */
+	bool asking;           /* a lane is finding customers or joining cards */
+	struct map lost_joins; /* cards whose joining was lost -> how often */
+	struct map joined;     /* cards that are gone, as far as is known -> who took them over */
+	bool join_one;         /* joins were refused or lost: one at a time */
 	int64_t ask_not_before_us; /* boot clock: the last asking failed */
 	struct buf key_text;       /* of the key that is looked at */
 	struct map promised_keys;  /* claimed by events on their way -> count */
@@ -195,9 +196,8 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to);
 struct flow_customer *flow_customer_get(struct flow *f, int64_t id, int64_t version);
 /* Into ready, or out of memory when nothing is left of him. */
 void flow_customer_review(struct flow *f, struct flow_customer *c);
-/* Behind the others of his customer, or at the head (in reverse order of calls). */
-void flow_enqueue(
-	struct flow *f, struct shop_event *e, int64_t customer, int64_t version, bool at_head);
+/* Among the others of his customer, in the order of their arrival. */
+void flow_enqueue(struct flow *f, struct shop_event *e, int64_t customer, int64_t version);
 /* His batch was lost once more, or got through. */
 void flow_suspect(struct flow *f, struct flow_customer *c);
 void flow_forgive(struct flow *f, struct flow_customer *c);
@@ -220,6 +220,8 @@ void flow_promise(
 void flow_unpromise(struct flow *f, struct shop_event *e);
 /* Its customer from the cache into his queue, or into `unknown`. */
 void flow_identify(struct flow *f, struct shop_event *e);
+/* That card is gone: the cache may still lead to it, by keys that were not looked at. */
+void flow_note_join(struct flow *f, int64_t gone, int64_t living);
 /* Into `unknown`, whatever the cache says. */
 void flow_identify_anew(struct flow *f, struct shop_event *e);
 /* Starts to ask for all unknown ones on an idle lane; false: there are none that may be asked for. */

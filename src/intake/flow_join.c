@@ -116,19 +116,14 @@ static bool join_is_in_batch(struct flow_lane *l, int64_t customer)
 /* The database will not have this join: the event goes on without, unless it was about nothing else. */
 static void join_refused(struct flow_lane *l, struct shop_event *e, const char *why)
 {
-	struct flow *f = l->flow;
-
 	log_error(&l->lc, "could not join two cards because of event \"%.*s\": %s", SPAN_ARG(e->id),
 		why);
-	if (!e->previous.value.n) {
-		map_put(&l->unjoinable, MAP_KEY(e), l);
+	map_put(&l->unjoinable, MAP_KEY(e), l);
+	if (!e->previous.value.n)
 		return;
-	}
-	TAILQ_REMOVE(&l->asked, e, link);
-	flow_unask(f, e);
+	/* it goes aside when the lane has done with its keys (flow_ask_done) */
 	e->status = EVENT_QUARANTINED;
 	e->reason = "the database refused to join the cards; the daemon's log has the reason";
-	flow_place(f, e, FLOW_ASIDE);
 }
 
 /* A join that takes longer than a statement may is lost again and again. */
@@ -290,7 +285,7 @@ static void join_move_queue(struct flow *f, const struct flow_pair *p)
 		claims = e->claims;
 		flow_unpromise(f, e);
 		flow_promise(f, e, claims, &p->living);
-		flow_enqueue(f, e, p->living.customer, p->living.version, false);
+		flow_enqueue(f, e, p->living.customer, p->living.version);
 	}
 }
 
@@ -345,6 +340,7 @@ static void join_on_saved(void *arg, enum store_end end, const struct err *err)
 		log_debug(&l->lc, "card %lld took over card %lld", (long long)p->living.customer,
 			(long long)p->gone.customer);
 		map_del(&f->lost_joins, MAP_KEY(p->gone.customer));
+		flow_note_join(f, p->gone.customer, p->living.customer);
 		join_move_queue(f, p);
 		join_rewrite(l, p);
 	}

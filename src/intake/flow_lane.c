@@ -125,7 +125,7 @@ static void lane_return_visit(struct flow *f, struct visit *v)
 		if (e->place != FLOW_IN_BATCH)
 			continue; /* an emitted one, or settled before */
 		lane_unjudge(e);
-		flow_enqueue(f, e, c->id, c->version, true);
+		flow_enqueue(f, e, c->id, c->version);
 	}
 	flow_customer_review(f, c);
 }
@@ -413,7 +413,11 @@ static size_t lane_sift(struct flow_lane *l)
 				lane_return_visit(f, v);
 			}
 			continue;
-		case VISIT_STALE: lane_reidentify_visit(f, v); continue;
+		case VISIT_STALE:
+			if (v->card != NULL && v->card->merged_into != 0)
+				flow_note_join(f, v->customer, v->card->merged_into);
+			lane_reidentify_visit(f, v);
+			continue;
 		case VISIT_LEFT: assert(0 && "load does not leave visits"); continue;
 		}
 	}
@@ -613,7 +617,7 @@ static void lane_receipt(struct flow_lane *l)
 		for (size_t k = v->is_cut ? v->n_events : 0; k-- > 0;)
 			if (v->events[k]->place == FLOW_IN_BATCH &&
 				v->events[k]->status == EVENT_NEW)
-				flow_enqueue(f, v->events[k], c->id, c->version, true);
+				flow_enqueue(f, v->events[k], c->id, c->version);
 		for (size_t k = 0; k < v->n_events; k++) {
 			struct shop_event *e = v->events[k];
 

@@ -128,18 +128,42 @@ void flow_unpromise(struct flow *f, struct shop_event *e)
 	e->claims = 0;
 }
 
+enum { FLOW_JOINED_MOST = 100000 }; /* then all are forgotten: their loads find out again */
+
+void flow_note_join(struct flow *f, int64_t gone, int64_t living)
+{
+	if (f->joined.n >= FLOW_JOINED_MOST)
+		map_fini(&f->joined);
+	map_put(&f->joined, MAP_KEY(gone), (void *)(intptr_t)living);
+}
+
+/* Whom the key leads to; a card that was joined stands for the one that took it over, of which no more is known. */
+static struct who_card flow_known(
+	const struct flow *f, const struct shop_event *e, const struct identity *id)
+{
+	struct who_card card = who_find(f->who, flow_base_of(e), id);
+	void *living;
+
+	while (card.customer != 0 && f->joined.n > 0 &&
+		(living = map_get(&f->joined, MAP_KEY(card.customer))) != NULL)
+		card = (struct who_card){
+			.customer = (int64_t)(intptr_t)living, .version = -1, .weak = true
+		};
+	return card;
+}
+
 /* May the event go straight to the card that its first key leads to?  Not while another key leads to nobody (unless
  * it may be claimed), or to a card that is to be joined with it. */
 static struct who_card flow_recall(struct flow *f, struct shop_event *e)
 {
 	static const struct who_card nobody = { .version = -1 };
-	struct who_card card = who_find(f->who, flow_base_of(e), &e->identity[0]), other;
+	struct who_card card = flow_known(f, e, &e->identity[0]), other;
 	unsigned claims = card.promised;
 
 	for (unsigned i = 1; card.customer != 0 && i < flow_n_keys(e); i++) {
 		const struct identity *id = flow_key(e, i);
 
-		other = who_find(f->who, flow_base_of(e), id);
+		other = flow_known(f, e, id);
 		if (other.customer == card.customer)
 			claims |= (unsigned)other.promised << i;
 		else if (id == &e->previous)
@@ -149,6 +173,8 @@ static struct who_card flow_recall(struct flow *f, struct shop_event *e)
 		else if (other.customer == 0 || other.weak || card.weak || other.promised)
 			return nobody;
 	}
+	if (claims != 0 && card.version == -1)
+		return nobody;
 	if (claims != 0 && card.customer != 0)
 		flow_promise(f, e, claims, &card);
 	return card;
@@ -176,7 +202,7 @@ void flow_identify(struct flow *f, struct shop_event *e)
 		}
 	}
 	if (card.customer != 0)
-		flow_enqueue(f, e, card.customer, card.version, false);
+		flow_enqueue(f, e, card.customer, card.version);
 	else
 		flow_identify_anew(f, e);
 }
@@ -524,7 +550,7 @@ static void flow_found(struct flow_lane *l, struct shop_event *e)
 			&(struct who_card){ .customer = a->customer,
 				.version = a->identity_version,
 				.weak = a->weak });
-		flow_enqueue(f, e, a->customer, a->identity_version, false);
+		flow_enqueue(f, e, a->customer, a->identity_version);
 		return;
 	}
 	e->status = EVENT_QUARANTINED;
@@ -542,6 +568,11 @@ void flow_ask_done(struct flow_lane *l)
 	flow_learn_all(l);
 	while ((e = TAILQ_FIRST(&l->asked)) != NULL) {
 		TAILQ_REMOVE(&l->asked, e, link);
+		if (e->status == EVENT_QUARANTINED) {
+			flow_unask(f, e);
+			flow_place(f, e, FLOW_ASIDE);
+			continue;
+		}
 		if (flow_is_behind(f, &f->unknown, e)) { /* it came back from a card that is gone */
 			flow_place(f, e, FLOW_UNKNOWN);
 			continue;

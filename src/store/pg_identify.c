@@ -92,20 +92,9 @@ static void identify_on_make_end(void *arg, const struct db_end *end)
 		identify_find(l);
 }
 
-/* Are there new cards among what is to be made?  Their numbers must not be given out again after a crash. */
-static bool identify_has_cards(const struct pg_lane *l)
-{
-	for (size_t i = 0; i < l->n_asked; i++)
-		if (l->ids[l->asked[i]].attach == 0)
-			return true;
-	return false;
-}
-
 static void identify_make(struct pg_lane *l)
 {
-	/* what is only attached need not be on disk before the commit of the batch that follows */
-	if (!identify_has_cards(l))
-		db_send_plain(l->db, SQL_COMMIT_LAZILY, NULL, NULL, 0);
+	/* waits for the disk, also where keys are only attached: what the cache learns from it no batch says again */
 	identify_bind(l, SQL_IDENTITY_MAKE);
 	db_send(l->db, &l->bind, identify_on_made, l, SQL_IDENTITY_MAKE);
 	db_sync(l->db, identify_on_make_end, l);

@@ -157,31 +157,35 @@ def test_upgrade_beside_the_old_one(daemon):
     d = daemon(COUNT, engines=2).start()
     refused = []
 
-    def one(events):
-        client = Client(d.port)
+    def one(client, events):
         while True:
             try:
-                status, _, answer = client.ask("POST", "/events", events)
+                status, headers, answer = client.ask("POST", "/events", events)
                 if status == 200:
-                    client.close()
-                    return
+                    return headers.get("Connection") != "close"
                 refused.append((status, answer))
             except (OSError, http.client.HTTPException) as e:
                 refused.append(repr(e))
-                client.close()
+            client.close()
             time.sleep(0.01)
 
     ended, sent = threading.Event(), []
 
     def run(k):
-        n = 0
+        """Each of the first two uses a connection once; the others keep theirs as long as they may, and pause."""
+        n, client = 0, Client(d.port)
         while not ended.is_set():
             events = [order(k * 100000 + n + i) for i in range(5)]
             n += 5
-            one(events)
+            if not one(client, events) or k < 2:
+                client.close()
+                client = Client(d.port)
+            elif k > 2:
+                time.sleep(0.005)
             sent.extend(e["id"] for e in events)
+        client.close()
 
-    threads = [threading.Thread(target=run, args=(k,)) for k in range(3)]
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(6)]
     for t in threads:
         t.start()
     for upgrade in range(3):

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import os
+import signal
 import threading
 import time
 
@@ -167,6 +169,42 @@ def test_metrics_tell_what_the_database_knows(d):
     d.sql("delete from inbox where customer = 0")
     seen = metrics()
     assert seen['nudged_paused{scope="channel"}'] == "0" and seen['nudged_queue_depth{queue="inbox"}'] == "0"
+
+
+@pytest.mark.parametrize("path, without", [("/metrics", "nudged_events_ingested_total"), ("/readyz", '"paused":null')])
+def test_who_asks_together_shares_an_answer(d, path, without):
+    """One question and one text for all who wait; what the database does not answer is left out."""
+    doors = [http.client.HTTPConnection("127.0.0.1", d.port, timeout=10) for _ in range(5)]
+    frozen = d.pg.signal_backends(signal.SIGSTOP, "nudged api%")
+    assert frozen
+    try:
+        for door in doors:
+            door.request("GET", path, headers={"Authorization": f"Bearer {ADMIN}"})
+        answers = [door.getresponse() for door in doors]
+        texts = {answer.read().decode() for answer in answers}
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert len({answer.status for answer in answers}) == 1
+    assert len(texts) == 1 and without in next(iter(texts))
+    until(lambda: float(next(line for line in d.get("/metrics")[2].splitlines()
+                             if line.startswith("nudged_event_partitions ")).split()[1]) > 0)
+    for door in doors:
+        door.request("GET", path, headers={"Authorization": f"Bearer {ADMIN}"})
+    for door in doors:
+        answer = door.getresponse()
+        assert answer.status == 200 and without not in ("" if path == "/metrics" else answer.read().decode())
+        door.close()
+
+
+def test_two_unreadable_events_of_equal_data_are_two(d):
+    """CloudEvents in binary mode: what tells them apart is in the head."""
+    for number in ("a", "b", "b"):
+        head = {"ce-specversion": "1.0", "ce-id": f"equal-{number}", "ce-source": "x", "ce-type": "no type",
+                "Content-Type": "application/json"}
+        status, _, answer = d.client.ask("POST", "/events", '{"customer":{"email":"q@x.test"}}', headers=head)
+        assert status == 200 and answer["status"] == "quarantined", answer
+    assert d.sql("select id from quarantine where id like 'equal-%' order by id") == [("equal-a",), ("equal-b",)]
 
 
 def test_tasks_are_counted(d):

@@ -1792,6 +1792,48 @@ static void test_what_comes_back_goes_before_what_is_held(void **state)
 }
 
 /* P4: a card that another engine joined meanwhile: what waited for it keeps its order, whichever key it came with. */
+/* P4: of two events of one request the first names the customer by a key that this engine does not know. */
+static void test_an_unknown_key_does_not_let_later_events_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	elsewhere(IDENTITY_ANONYMOUS, "x", anna);
+	post_as(&p, "2", IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "3", IDENTITY_ID, "anna");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].customer, anna);
+	assert_int_equal(p.events[1].customer, anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* P4: after a join the cache still leads to the card that is gone, by a key that the join did not see. */
+static void test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	int64_t browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	struct post both = { .done = 0 }, join = { .done = 0 }, p = { .done = 0 };
+
+	(void)state;
+	post_also(post_as(&both, "3", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "9");
+	post_send(&both); /* the order is the browser's, too */
+	pump();
+	post_also(post_as(&join, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_send(&join);
+	pump();
+	assert_int_equal(card_of(browser)->merged_into, anna);
+	post_as(&p, "5", IDENTITY_ORDER, "9");
+	post_as(&p, "6", IDENTITY_ID, "anna");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].customer, anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
 static void test_events_of_a_stale_card_keep_their_order(void **state)
 {
 	struct flow *ours = flow, *other;
@@ -1910,6 +1952,8 @@ int main(void)
 		FLOW_TEST(test_a_join_that_is_always_lost_is_left),
 		FLOW_TEST(test_a_join_keeps_the_order),
 		FLOW_TEST(test_numbers_lead_through_tombstones),
+		FLOW_TEST(test_an_unknown_key_does_not_let_later_events_pass),
+		FLOW_TEST(test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass),
 		FLOW_TEST(test_events_of_a_stale_card_keep_their_order),
 	};
 
