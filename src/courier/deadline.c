@@ -14,6 +14,7 @@
 static volatile sig_atomic_t deadline_fd = -1;
 static volatile sig_atomic_t deadline_is_set;
 static volatile sig_atomic_t deadline_is_over;
+static volatile sig_atomic_t deadline_most_s; /* in a hurry: none is longer; 0: we are not */
 
 static void deadline_on_alarm(int sig)
 {
@@ -52,6 +53,8 @@ void deadline_set(int fd, int64_t in_us)
 	deadline_fd = fd;
 	deadline_is_over = 0;
 	deadline_is_set = 1;
+	if (deadline_most_s > 0 && in_us > (int64_t)deadline_most_s * 1000000)
+		in_us = (int64_t)deadline_most_s * 1000000;
 	deadline_timer(in_us > 1000 ? in_us : 1000);
 }
 
@@ -72,6 +75,7 @@ void deadline_hurry(unsigned in_s)
 {
 	struct itimerval t;
 
+	deadline_most_s = (sig_atomic_t)in_s;
 	if (!deadline_is_set || getitimer(ITIMER_REAL, &t) < 0)
 		return;
 	if (t.it_value.tv_sec >= (time_t)in_s)

@@ -19,7 +19,7 @@ void deadline_set(int fd, int64_t in_us);
 void deadline_name(int fd);
 /* No deadline, no socket.  True when it had been over. */
 bool deadline_clear(void);
-/* For signal handlers: brings the running deadline forward to at most in_s seconds from now. */
+/* For signal handlers: the deadline that runs ends in_s seconds from now at the latest, and later ones are no longer. */
 void deadline_hurry(unsigned in_s);
 
 #endif

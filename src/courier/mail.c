@@ -13,6 +13,14 @@
  * taken.  That second way is used when the claim is no longer fresh and when the server has hung up
  * meanwhile: a message is in doubt only if its end may really have left.
  *
+ * BDAT (RFC 3030), which libesmtp uses wherever CHUNKING is offered, is kept from it: it writes all chunks before it
+ * reads the first answer and remembers only the last one.  So an end that was never answered looks like the 250 of the
+ * chunk before it, and a temporary refusal like the 551 by which Postfix discards what follows.  There is no switch for
+ * it; but the library shows what it has read before it looks at it (mail_on_read).
+ *
+ * Its writes fail without a word: a buffer that the server did not take in time is dropped, and the next one sent.  So
+ * the time for a write is that of the whole message, whose deadline comes first and ends the connection.
+ *
  * There is no fd and no time-out for connect: the socket is found at SMTP_EV_CONNECT as the one that
  * was not there before, and courier/deadline cuts it.
  *
@@ -36,6 +44,7 @@
 
 #include <arpa/inet.h>
 #include <auth-client.h>
+#include <ctype.h>
 #include <errno.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -72,12 +81,15 @@ struct mail {
 	smtp_recipient_t recipient;
 	size_t at;          /* bytes of body that were taken */
 	bool given;         /* its end was given */
+	bool heard;         /* an answer to DATA that is no, or to the text, has come */
 	const char *broken; /* why we broke it off; NULL: we did not */
 	bool settled;
+	int64_t late_id;  /* the message that was last found stale here */
 	int done;         /* messages over this connection */
 	int settled_good; /* of those, that the server answered for */
 	int fd;           /* -1: not known */
 	bool was_open[MAIL_FDS];
+	size_t chunking;   /* letters of the word that were read last */
 	char trouble[160]; /* of the connection: no TLS, wrong certificate */
 };
 
@@ -108,7 +120,7 @@ static struct mail_answers mail_answers(const struct mail *m)
 	const smtp_status_t *transfer = smtp_message_transfer_status(m->message);
 
 	return (struct mail_answers){ sender ? sender->code : 0, recipient ? recipient->code : 0,
-		transfer ? transfer->code : 0, m->given };
+		transfer && m->heard ? transfer->code : 0, m->given };
 }
 
 /* The answer that decided: its code, and its words. */
@@ -118,13 +130,20 @@ static const smtp_status_t *mail_decisive(const struct mail *m)
 	const smtp_status_t *recipient = smtp_recipient_status(m->recipient);
 	const smtp_status_t *sender = smtp_reverse_path_status(m->message);
 
-	if (transfer && transfer->code && transfer->code != 354)
+	if (transfer && m->heard && transfer->code)
 		return transfer;
 	if (recipient && recipient->code >= 300)
 		return recipient;
 	if (sender && sender->code >= 300)
 		return sender;
 	return NULL;
+}
+
+/* Does this answer to MAIL say that nobody is let in now, rather than not this sender? */
+static bool mail_is_shut(int code)
+{
+	return code == 421 || code / 10 == 45 || code == 530 || code == 534 || code == 535 ||
+	       code == 538;
 }
 
 /* Tells the courier what became of the message in hand. */
@@ -137,14 +156,18 @@ static enum courier_end mail_settle(struct mail *m)
 
 	m->settled = true;
 	if (said != NULL) {
+		const bool to_sender = said == smtp_reverse_path_status(m->message);
 		struct buf words = { 0 };
 
-		m->settled_good++;
 		snprintf(code, sizeof code, "%d", said->code);
 		mime_clean(span_of(said->text ? said->text : ""), sizeof detail - 1, &words);
 		snprintf(detail, sizeof detail, "%.*s", SPAN_ARG(buf_as_span(&words)));
 		buf_free(&words);
-		if (said == smtp_reverse_path_status(m->message))
+		if (to_sender && mail_is_shut(said->code))
+			snprintf(m->trouble, sizeof m->trouble, "%s %.140s", code, detail);
+		else
+			m->settled_good++;
+		if (to_sender)
 			log_damped(LOG_LVL_ERROR, &mail_log,
 				"the mail server does not accept the sender \"%s\": %s %s",
 				log_mask(m->sender), code, detail);
@@ -177,6 +200,29 @@ static const char *mail_break_off(struct mail *m, const char *why, int *len)
 	return NULL;
 }
 
+/* Does the server want the text?  Without a 3xx it is BDAT after all. */
+static bool mail_is_wanted(const struct mail *m)
+{
+	const smtp_status_t *s = smtp_message_transfer_status(m->message);
+
+	return s != NULL && s->code / 100 == 3;
+}
+
+/* The claim is not fresh any more: once we were frozen, or the machine; twice the server is too slow for us, and that
+ * counts as an attempt. */
+static const char *mail_too_late(struct mail *m)
+{
+	int64_t id = courier_message(m->courier)->m.id;
+
+	if (id != m->late_id) {
+		m->late_id = id;
+		return "stale";
+	}
+	snprintf(m->trouble, sizeof m->trouble,
+		"it took longer than claim_time until it wanted the text");
+	return "slow";
+}
+
 /* The library asks for the text: the whole of it, then its end. */
 static const char *mail_on_text(void **ctx, int *len, void *arg)
 {
@@ -190,8 +236,10 @@ static const char *mail_on_text(void **ctx, int *len, void *arg)
 	courier_beat(m->courier);
 	if (m->broken != NULL)
 		return mail_break_off(m, m->broken, len);
+	if (m->at == 0 && !mail_is_wanted(m))
+		return mail_break_off(m, "chunking", len);
 	if (m->at == 0 && !courier_is_fresh(m->courier))
-		return mail_break_off(m, "stale", len);
+		return mail_break_off(m, mail_too_late(m), len);
 	if (m->at < m->body.n) {
 		FAILPOINT("mail.before_body");
 		m->at = m->body.n;
@@ -212,7 +260,7 @@ static bool mail_add(struct mail *m)
 	const int64_t deadline_us = m->o->timeout_us * MAIL_PATIENCE;
 
 	m->at = 0;
-	m->given = m->settled = false;
+	m->given = m->heard = m->settled = false;
 	m->broken = NULL;
 	m->message = smtp_add_message(m->session);
 	if (m->message == NULL || !smtp_set_reverse_path(m->message, m->sender) ||
@@ -298,6 +346,7 @@ static void mail_on_sent(struct mail *m)
 	if (m->settled)
 		return;
 	FAILPOINT("mail.before_record");
+	m->heard = true;
 	end = mail_settle(m);
 	FAILPOINT("mail.after_record");
 	if (given && (end == COURIER_SENT || end == COURIER_REFUSED))
@@ -356,6 +405,23 @@ static void mail_on_event(smtp_session_t session, int event, void *arg, ...)
 	va_end(ap);
 }
 
+/* The library has read something and looks at it next, in this buffer of its own: CHUNKING is made unknown. */
+static void mail_on_read(const char *text, int n, int writing, void *arg)
+{
+	static const char word[] = "CHUNKING";
+	struct mail *m = arg;
+
+	for (int i = 0; !writing && i < n; i++) {
+		int c = toupper((unsigned char)text[i]);
+
+		m->chunking = c == word[m->chunking] ? m->chunking + 1 : c == word[0];
+		if (word[m->chunking] != '\0')
+			continue;
+		*(char *)(uintptr_t)&text[i] = '-';
+		m->chunking = 0;
+	}
+}
+
 /*** a session ***/
 
 /* User and password for SASL. */
@@ -375,8 +441,7 @@ static int mail_on_login(auth_client_request_t request, char **result, int field
 
 static void mail_set_timeouts(struct mail *m)
 {
-	static const int steps[] = { Timeout_GREETING, Timeout_ENVELOPE, Timeout_DATA,
-		Timeout_TRANSFER };
+	static const int steps[] = { Timeout_GREETING, Timeout_ENVELOPE, Timeout_DATA };
 	int64_t end_us = m->o->timeout_us * 5;
 
 	if (end_us > MAIL_END_US)
@@ -385,6 +450,8 @@ static void mail_set_timeouts(struct mail *m)
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
 		smtp_set_timeout(m->session, steps[i] | Timeout_OVERRIDE_RFC2822_MINIMUM,
 			(long)(m->o->timeout_us / 1000));
+	smtp_set_timeout(m->session, Timeout_TRANSFER | Timeout_OVERRIDE_RFC2822_MINIMUM,
+		(long)(m->o->timeout_us * MAIL_PATIENCE / 1000));
 	smtp_set_timeout(m->session, Timeout_DATA2 | Timeout_OVERRIDE_RFC2822_MINIMUM,
 		(long)(end_us / 1000));
 }
@@ -411,6 +478,7 @@ static bool mail_prepare_session(struct mail *m, struct err *err)
 	if (!smtp_set_server(m->session, server) ||
 		!smtp_set_hostname(m->session, *m->o->helo ? m->o->helo : NULL) ||
 		!smtp_set_eventcb(m->session, mail_on_event, m) ||
+		!smtp_set_monitorcb(m->session, mail_on_read, m, 0) ||
 		!smtp_option_require_all_recipients(m->session, 1) ||
 		!smtp_starttls_enable(m->session, mail_starttls(m->o)) ||
 		(m->tls && !smtp_starttls_set_ctx(m->session, m->tls)) ||
@@ -442,6 +510,7 @@ static bool mail_session(void *self, struct courier *c, struct err *err)
 	m->courier = c;
 	m->done = m->settled_good = 0;
 	m->fd = -1;
+	m->chunking = 0;
 	m->trouble[0] = '\0';
 	m->settled = true;
 	ok = mail_prepare_session(m, err) && mail_add(m);

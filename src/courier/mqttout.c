@@ -85,7 +85,8 @@ static bool mqttout_wait(struct mqttout *q, struct courier *c, bool (*done)(stru
 		int rc = mosquitto_loop(q->m, MQTTOUT_STEP_MS, 1);
 
 		courier_beat(c);
-		if (rc != MOSQ_ERR_SUCCESS)
+		/* the answer may have come, and then the end */
+		if (rc != MOSQ_ERR_SUCCESS && !done(q, mid))
 			return err_set(err, "broker \"%s\": %s", q->o->host,
 				q->refused ? mosquitto_connack_string(q->refused)
 					   : mosquitto_strerror(rc));
@@ -129,6 +130,14 @@ static bool mqttout_publish(struct mqttout *q, struct courier *c, struct err *er
 	if (!courier_is_fresh(c)) {
 		courier_settle(c, COURIER_LATER, "stale", "");
 		return true;
+	}
+	/* what was recorded and claimed meanwhile took its time: is the broker still there?  A message that is written to
+	 * one that has gone would be in doubt */
+	rc = mosquitto_loop(q->m, 0, 1);
+	if (rc != MOSQ_ERR_SUCCESS || !q->connected) {
+		err_set(err, "broker \"%s\": %s", q->o->host, mosquitto_strerror(rc));
+		courier_settle(c, COURIER_LATER, "hung_up", err->text);
+		return false;
 	}
 	q->acked_mid = 0;
 	FAILPOINT("publish.before_publish");

@@ -3,6 +3,7 @@
 Rows are written by SQL, the courier is tests/courier_run; no engine.  The program is looked for in the build
 directory: $NUDGED_BUILD, else the current directory.
 """
+import base64
 import contextlib
 import json
 import os
@@ -19,6 +20,7 @@ import psycopg2
 import pytest
 
 from cluster import Postgres
+from daemon import until
 from smtpd import DRIP, DROP, STALL, Smtpd, make_certificates
 
 BUILD = os.environ.get("NUDGED_BUILD", os.getcwd())
@@ -531,6 +533,71 @@ def test_a_server_that_hangs_up_inside_the_text_leaves_no_doubt(bench, smtp):
     bench.start()
     bench.until(m, "sent", seconds=20)
     assert bench.sql("select doubts, attempts from message where id = %s", m) == [(0, 2)]
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_chunking_is_not_used(pg, split):
+    """libesmtp writes all chunks before it reads an answer, and takes the last for the whole: so it must not see the word."""
+    with Smtpd(extensions=("PIPELINING", "CHUNKING", "8BITMIME", "ENHANCEDSTATUSCODES")) as smtp:
+        def in_two_pieces(session, line):
+            session.sock.sendall(b"250-smtpd.test\r\n250-PIPELINING\r\n250-CHUN")
+            pause(0.2)  # so that they are read one by one
+            return "KING\r\n250 HELP"
+
+        if split:
+            smtp.on("ehlo", in_two_pieces)
+        bench = Bench(pg, smtp, timeout="1s")
+        try:
+            smtp.on("dot", STALL, times=1)
+            doubtful = bench.message()
+            bench.start()
+            bench.until(doubtful, "in_doubt", seconds=20)
+            m = bench.message()
+            bench.until(m, "sent", seconds=20)
+            assert not [line for _, line in smtp.log if line.upper().startswith("BDAT")]
+        finally:
+            bench.close()
+
+
+def test_a_server_that_stalls_inside_the_text_gets_all_of_it(pg, smtp):
+    """The library drops what it can not write in time and goes on behind it: nothing may be missing from what was taken."""
+    content = base64.b64encode(random.Random(7).randbytes(4500000)).decode()
+    smtp.on("connect", lambda session, line: session.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17))
+    smtp.on("body", lambda session, line: pause(3))
+    bench = Bench(pg, smtp, timeout="1s")
+    try:
+        m = bench.message(data={"with": {"total": 1}, "attach": [{"name": "a.bin", "content": content}]})
+        bench.start()
+        bench.until(m, "sent", seconds=40)
+        [part] = list(smtp.messages[0].mail.iter_attachments())
+        assert part.get_content() == base64.b64decode(content)
+    finally:
+        bench.close()
+
+
+def test_nobody_let_in_is_no_reason_to_hurry(bench, smtp):
+    """P16: a server that asks for another password is out of order: one try, then a rest, not the whole queue."""
+    smtp.on("mail", "530 5.7.0 authentication required")
+    numbers = [bench.message() for _ in range(20)]
+    bench.start()
+    until(lambda: bench.sql("select sum(attempts) from message")[0][0] >= 1)
+    pause(1.5)
+    [(attempts,)] = bench.sql("select sum(attempts) from message")
+    assert attempts <= 4, attempts
+    assert {bench.state(m)[0] for m in numbers} == {"ready"}
+
+
+def test_a_server_too_slow_for_a_claim_takes_messages_through_their_retries(pg, smtp):
+    """Each step in time, all together longer than claim_time: found stale once, then it counts and ends some day."""
+    smtp.on("rcpt", lambda session, line: pause(1.2))
+    bench = Bench(pg, smtp, timeout="2s", claim_time="1s")
+    try:
+        m = bench.message()
+        bench.start()
+        until(lambda: bench.sql("select attempts, code from message where id = %s", m) == [(2, "slow")], 20)
+        assert bench.state(m)[0] == "ready" and not smtp.messages
+    finally:
+        bench.close()
 
 
 def test_a_dripping_server_is_cut(pg, smtp):
