@@ -1,4 +1,7 @@
-/* health.c: two constants and one JSON object.
+/* health.c: two constants, one JSON object, and the exposition of metrics.
+ *
+ * Anybody may ask for the last two, as often as he likes.  So there is one question to the database for each at a time;
+ * who comes while it is on its way gets the same text (`crowd`).
  *
  * Whether the daemon is ready is asked when the request comes and again when the pauses have come:
  * the state is cheap to look at, and so the answer is as of the moment it is sent.  /healthz looks
@@ -17,8 +20,18 @@
 
 #include <stdlib.h>
 
+enum { CROWD_MOST = 1024 }; /* their answers are all written at once: some 15 MiB of metrics */
+
+/* Those who wait for the answer to one question. */
+struct crowd {
+	bool is_asking;
+	struct http_request *waiting[CROWD_MOST]; /* besides the one that asked */
+	size_t n;
+};
+
 struct health {
 	struct health_env env;
+	struct crowd ready, scrapes;
 };
 
 /* Of one /readyz that waits for the pauses. */
@@ -26,6 +39,29 @@ struct health_wait {
 	struct health *health;
 	struct span paused; /* JSON array, in the job's arena */
 };
+
+/* True: there is a question on its way, and its answer is this one's, too; or it has been refused. */
+static bool crowd_join(struct crowd *c, struct http_request *req)
+{
+	if (!c->is_asking)
+		return false;
+	if (c->n < CROWD_MOST)
+		c->waiting[c->n++] = req;
+	else
+		http_refuse(
+			req, 503, "too many ask for this at a time", NULL, "try again in a moment");
+	return true;
+}
+
+/* Answers all of them with what the job has written. */
+static void crowd_answer(struct crowd *c, struct ask_job *job, int status, const char *type)
+{
+	for (size_t i = 0; i < c->n; i++)
+		http_answer(c->waiting[i], status, type, buf_as_span(&job->out));
+	c->n = 0;
+	c->is_asking = false;
+	ask_answer(job, status, type, buf_as_span(&job->out));
+}
 
 void health_reason(struct health_state *s, const char *why)
 {
@@ -107,7 +143,7 @@ static void health_on_known(struct ask_job *job)
 	struct health_wait *w = job->user;
 	int status = health_write(w->health, w->paused, &job->out);
 
-	ask_answer(job, status, "application/json", buf_as_span(&job->out));
+	crowd_answer(&w->health->ready, job, status, "application/json");
 }
 
 /* The database did not answer: what is known without it is said all the same. */
@@ -118,7 +154,7 @@ static void health_on_unknown(struct ask_job *job, int status)
 	(void)status;
 	buf_clear(&job->out);
 	status = health_write(w->health, (struct span){ NULL, 0 }, &job->out);
-	ask_answer(job, status, "application/json", buf_as_span(&job->out));
+	crowd_answer(&w->health->ready, job, status, "application/json");
 }
 
 static void health_on_ready(void *arg, struct http_request *req)
@@ -126,6 +162,8 @@ static void health_on_ready(void *arg, struct http_request *req)
 	struct health *h = arg;
 	struct ask_job *job = NULL;
 
+	if (crowd_join(&h->ready, req))
+		return;
 	if (h->env.ask != NULL && ask_has_room(h->env.ask))
 		job = ask_begin(h->env.ask, req, sizeof(struct health_wait));
 	if (job == NULL) {
@@ -137,6 +175,7 @@ static void health_on_ready(void *arg, struct http_request *req)
 		return;
 	}
 	((struct health_wait *)job->user)->health = h;
+	h->ready.is_asking = true;
 	job->fail = health_on_unknown;
 	ask_bind(job, SQL_API_PAUSES);
 	ask_send(job, health_on_pauses, 0);
@@ -205,22 +244,24 @@ static void health_on_gauges(void *arg, unsigned tag, const struct db_rows *rows
 		s->gauge[i] = db_rows_i64(rows, 0, i);
 }
 
+static void health_answer_scrapes(struct ask_job *job, const int64_t *gauge)
+{
+	struct health *h = ((struct health_scrape *)job->user)->health;
+
+	buf_clear(&job->out);
+	health_expose(h, gauge, &job->out);
+	crowd_answer(&h->scrapes, job, 200, metrics_content_type);
+}
+
 static void health_on_scraped(struct ask_job *job)
 {
-	struct health_scrape *s = job->user;
-
-	health_expose(s->health, s->gauge, &job->out);
-	ask_answer(job, 200, metrics_content_type, buf_as_span(&job->out));
+	health_answer_scrapes(job, ((struct health_scrape *)job->user)->gauge);
 }
 
 static void health_on_unscraped(struct ask_job *job, int status)
 {
-	struct health_scrape *s = job->user;
-
 	(void)status;
-	buf_clear(&job->out);
-	health_expose(s->health, NULL, &job->out);
-	ask_answer(job, 200, metrics_content_type, buf_as_span(&job->out));
+	health_answer_scrapes(job, NULL);
 }
 
 static void health_on_metrics(void *arg, struct http_request *req)
@@ -233,6 +274,8 @@ static void health_on_metrics(void *arg, struct http_request *req)
 		http_refuse(req, 404, "this daemon does not count", NULL, NULL);
 		return;
 	}
+	if (crowd_join(&h->scrapes, req))
+		return;
 	if (h->env.slot != NULL && h->env.ask != NULL && ask_is_up(h->env.ask) &&
 		ask_has_room(h->env.ask))
 		job = ask_begin(h->env.ask, req, sizeof(struct health_scrape));
@@ -243,6 +286,7 @@ static void health_on_metrics(void *arg, struct http_request *req)
 		return;
 	}
 	((struct health_scrape *)job->user)->health = h;
+	h->scrapes.is_asking = true;
 	job->fail = health_on_unscraped;
 	ask_bind(job, SQL_API_GAUGES);
 	ask_send(job, health_on_gauges, 0);

@@ -118,8 +118,8 @@ void http_add_routes(struct http *h, const struct http_route *routes, size_t n, 
 bool http_listen(struct http *h, int fd, struct err *err) MUST_CHECK;
 /* New limits, for what happens from now on. */
 void http_apply(struct http *h, const struct http_settings *settings);
-/* Stops accepting, closes idle connections, finishes what has begun (who has just connected is given a
- * second for his first request); fn(arg), which may be NULL, comes at the end of a turn when no connection is left. */
+/* Stops accepting, closes idle connections, finishes what has begun (who has just connected, or asked, is
+ * given a second for his next request); fn(arg), which may be NULL, comes at the end of a turn when no connection is left. */
 void http_drain(struct http *h, void (*fn)(void *arg), void *arg);
 /* Closes all connections at once.  NULL is allowed. */
 void http_close(struct http *h);

@@ -131,7 +131,9 @@ bool http_conn_is_idle(const struct http_conn *c)
 /* True when nothing more is to be read from it. */
 static bool conn_is_deaf(const struct http_conn *c)
 {
-	return !c->is_lingering && (c->eof || (c->no_more && c->body == HTTP_BODY_NONE));
+	if (c->is_lingering)
+		return c->lingered >= HTTP_LINGER_MOST;
+	return c->eof || (c->no_more && c->body == HTTP_BODY_NONE);
 }
 
 /* Sets what to watch and which deadline runs, from the state it is in. */
@@ -307,6 +309,7 @@ static size_t conn_begin(struct http_conn *c, const char *p, size_t len, size_t 
 	bool admitted;
 
 	c->no_more = head->close || c->http->draining;
+	c->linger |= c->http->draining && !head->close;
 	r = http_req_new(c, head, p, len, inside);
 	body = r->pub.body;
 	r->pub.body.n = 0;
@@ -444,8 +447,13 @@ static void conn_read_some(struct http_conn *c)
 		conn_read_body(c);
 		return;
 	}
-	if (!conn_read_into(c, scratch + before, HTTP_READ_MOST, &n) || c->is_lingering)
+	if (!conn_read_into(c, scratch + before, HTTP_READ_MOST, &n))
 		return;
+	if (c->is_lingering) {
+		c->lingered += n;
+		conn_rest(c);
+		return;
+	}
 	if (before > 0)
 		memcpy(scratch, c->in.p, before);
 	conn_take(c, scratch, before + n);
@@ -564,16 +572,18 @@ static void conn_flush(struct http_conn *c)
 		conn_rest(c);
 }
 
-/* Draining: is nothing to be waited for?  Who has just come has his first request on the way, and one that the
- * kernel holds is as good as read. */
+/* Draining: is nothing to be waited for?  Who has just come, or asked, has his next request on the way, and one
+ * that the kernel holds is as good as read. */
 static bool conn_may_go(const struct http_conn *c)
 {
+	int64_t now_us = loop_now_us();
 	char byte;
 
 	if (c->n_reqs > 0 || conn_pending(c) > 0 || c->in.n > 0 || c->is_lingering ||
 		c->body != HTTP_BODY_NONE)
 		return false;
-	if (c->sent == 0 && loop_now_us() < c->http->greet_until_us)
+	if (c->wait == HTTP_WAIT_IDLE && now_us < c->http->greet_until_us &&
+		c->read_due_us - c->http->set.idle_us > now_us - HTTP_GREET_US)
 		return false;
 	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
@@ -588,7 +598,7 @@ static void conns_let_go(struct http *h)
 		if (conn_may_go(c)) {
 			http_conn_close(c);
 		} else if (c->n_reqs > 0 && c->in.n == 0 && c->body == HTTP_BODY_NONE) {
-			c->no_more = true;
+			c->no_more = c->linger = true; /* he may be sending the next already */
 			conn_rest(c);
 		}
 	}
@@ -597,6 +607,8 @@ static void conns_let_go(struct http *h)
 
 		h->drained = NULL;
 		fn(h->drained_arg);
+	} else if (loop_now_us() < h->greet_until_us) {
+		conn_arm(h, h->greet_until_us);
 	}
 }
 
@@ -689,9 +701,7 @@ void http_conns_expire(void *arg)
 		if (c != NULL && c->read_due_us < next_us)
 			next_us = c->read_due_us;
 	}
-	if (h->draining && now_us < h->greet_until_us && h->greet_until_us < next_us)
-		next_us = h->greet_until_us;
-	else if (h->draining)
+	if (h->draining)
 		loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
 	if (next_us != INT64_MAX)
 		conn_arm(h, next_us);
@@ -700,7 +710,6 @@ void http_conns_expire(void *arg)
 void http_conns_drain(struct http *h)
 {
 	h->greet_until_us = loop_now_us() + HTTP_GREET_US;
-	conn_arm(h, h->greet_until_us);
 	loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
 }
 

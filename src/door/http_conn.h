@@ -19,14 +19,15 @@ enum {
 	HTTP_LISTENERS_MOST = 8,
 	HTTP_SCRATCH = 128 << 10, /* one read and what was left over before it */
 	HTTP_READ_MOST = 64 << 10,
-	HTTP_PIPELINE_MOST = 64,   /* unanswered requests of a connection; then it is not read */
-	HTTP_HELD_MOST = 4 << 20,  /* bytes that they hold; likewise */
-	HTTP_OUT_MOST = 256 << 10, /* bytes to be sent; likewise */
-	HTTP_SKIP_MOST = 64 << 10, /* a refused body up to this is read, to keep the connection */
-	HTTP_GO_US = 500,          /* for one connection at a go, then others have theirs */
-	HTTP_TURN_US = 5000,       /* for all in a turn of the loop; the rest have the next */
-	HTTP_LINGER_US = 1000000,  /* after a refusal with close: so that the client sees it */
-	HTTP_GREET_US = 1000000    /* draining: for the first request of who has just come */
+	HTTP_PIPELINE_MOST = 64,     /* unanswered requests of a connection; then it is not read */
+	HTTP_HELD_MOST = 4 << 20,    /* bytes that they hold; likewise */
+	HTTP_OUT_MOST = 256 << 10,   /* bytes to be sent; likewise */
+	HTTP_SKIP_MOST = 64 << 10,   /* a refused body up to this is read, to keep the connection */
+	HTTP_LINGER_MOST = 16 << 20, /* what is read and forgotten behind a refusal with close */
+	HTTP_GO_US = 500,            /* for one connection at a go, then others have theirs */
+	HTTP_TURN_US = 5000,         /* for all in a turn of the loop; the rest have the next */
+	HTTP_LINGER_US = 1000000,    /* after a refusal with close: so that the client sees it */
+	HTTP_GREET_US = 1000000 /* draining: for the next request of who has just come, or asked */
 };
 
 /* What a connection waits for: each has its list, ordered by deadline. */
@@ -73,7 +74,7 @@ struct http {
 	struct http_stats stats;
 	size_t n_reqs; /* all that live, orphans too */
 	bool draining, closed;
-	int64_t greet_until_us; /* draining: who has not been answered yet may stay so long */
+	int64_t greet_until_us; /* draining: who asked lately may stay so long */
 	void (*drained)(void *arg);
 	void *drained_arg;
 	struct http_head head; /* of the request that is read now */
@@ -99,7 +100,8 @@ struct http_conn {
 
 	struct http_reqs reqs;
 	unsigned n_reqs;
-	size_t held; /* bytes of them */
+	size_t held;     /* bytes of them */
+	size_t lingered; /* bytes read and forgotten while lingering */
 
 	struct buf in; /* read and not understood yet; no memory while idle */
 	size_t scan_at;

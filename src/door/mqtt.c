@@ -398,15 +398,27 @@ static void mqtt_say_good_bye(struct mqtt *m)
 	mqtt_drop(m, "");
 }
 
+/* Behind TLS the rest of a record may have been read already, and the socket would not say so. */
+static void mqtt_read_on(void *arg)
+{
+	struct mqtt *m = arg;
+
+	if (m->state == MQTT_READING)
+		mqtt_read(m);
+}
+
 /* All PUBACKs are written. */
 static void mqtt_acknowledged(struct mqtt *m)
 {
 	FAILPOINT("mqtt.acked");
 	m->stats.batches++;
-	if (m->draining)
+	if (m->draining) {
 		mqtt_say_good_bye(m);
-	else
-		mqtt_enter(m, MQTT_READING);
+		return;
+	}
+	mqtt_enter(m, MQTT_READING);
+	if (m->s.tls)
+		loop_at_turn_end(m->loop, LOOP_FORM, mqtt_read_on, m);
 }
 
 /* Writes the PUBACKs: hundreds of packets of four bytes in one segment. */
@@ -524,6 +536,8 @@ static void mqtt_connected(struct mqtt *m)
 	mqtt_subscribe(m);
 	mqtt_enter(m, MQTT_READING);
 	loop_timer_in(m->tick, MQTT_TICK_US);
+	if (m->gate.messages > 0) /* the library reads to the end of a TLS record */
+		mqtt_submit(m, false);
 }
 
 /* TLS: the library takes the end of the stream during the handshake for "try again" for ever. */

@@ -10,7 +10,9 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -434,17 +436,21 @@ def test_wrong_password(gates, tmp_path):
         os.unlink(copy)
 
 
-def test_tls(gates, tmp_path):
-    os.chmod(tmp_path, 0o755)
-    directory = "/tmp/nudged-tls-%d" % os.getpid()
-    os.mkdir(directory)
-    key, cert = directory + "/key", directory + "/cert"
-    try:
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
-             "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-            check=True, capture_output=True)
-        os.chmod(key, 0o644)
+def make_certificate(directory, name="cert", *more):
+    """Key and certificate, readable by everybody: the broker may run as another user."""
+    key, cert = f"{directory}/{name}.key", f"{directory}/{name}"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
+         "-days", "2", *(more or ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"))],
+        check=True, capture_output=True)
+    os.chmod(key, 0o644)
+    return key, cert
+
+
+def test_tls(gates):
+    with tempfile.TemporaryDirectory(prefix="nudged-tls-", dir="/tmp") as directory:
+        os.chmod(directory, 0o755)
+        key, cert = make_certificate(directory)
         with Broker(extra=f"certfile {cert}\nkeyfile {key}") as b:
             gate = gates(b.port, ca=cert).start().connected()
             subprocess.run(
@@ -454,20 +460,84 @@ def test_tls(gates, tmp_path):
             ids = gate.wait_for(2000)
             assert set(ids.values()) == {1}
             gate.kill()
-            stranger = gates(b.port, name="stranger").start()  # no TLS at all
-            time.sleep(1)
-            assert not stranger.stats()["connected"]
-            stranger.kill()
-            subprocess.run(
-                ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
-                 cert + "2", "-days", "2", "-subj", "/CN=other"], check=True, capture_output=True)
-            wary = gates(b.port, ca=cert + "2", name="wary").start()
-            time.sleep(1)
-            assert not wary.stats()["connected"] and "no connection" in wary.log()
-    finally:
-        for name in os.listdir(directory):
-            os.unlink(os.path.join(directory, name))
-        os.rmdir(directory)
+            _, other = make_certificate(directory, "other", "-subj", "/CN=other")
+            for name, ca in (("plain", {}), ("wary", {"ca": other})):
+                stranger = gates(b.port, name=name, **ca).start()
+                until(lambda: "no connection" in stranger.log())
+                assert stranger.stats()["connects"] == 0
+                stranger.kill()
+
+
+def packet_from(sock):
+    """The next MQTT packet: its type and body (MQTT 5, section 2.1)."""
+    def exactly(n):
+        got = b""
+        while len(got) < n:
+            more = sock.recv(n - len(got))
+            assert more, "the client closed the connection"
+            got += more
+        return got
+
+    kind, size, shift = exactly(1)[0] >> 4, 0, 0
+    while True:
+        byte = exactly(1)[0]
+        size |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return kind, exactly(size)
+
+
+def test_messages_in_the_same_tls_record_as_the_connack(gates, tmp_path):
+    """The library reads on as long as the record lasts: they come before we know that we are connected."""
+    key, cert = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    payload = event(1).encode()
+    rest = len(TOPIC).to_bytes(2, "big") + TOPIC.encode() + b"\0\7" + b"\0" + payload  # no properties
+    connack = b"\x20\3\1\0\0"  # the session is present, success, no properties
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gate = gates(server.getsockname()[1], ca=cert).start()
+        server.settimeout(10)
+        with context.wrap_socket(server.accept()[0], server_side=True) as client:
+            client.settimeout(10)
+            assert packet_from(client)[0] == 1  # CONNECT
+            client.sendall(connack + b"\x32" + bytes([len(rest)]) + rest)
+            kind, body = packet_from(client)
+            while kind != 4:  # PUBACK; before it the subscription
+                kind, body = packet_from(client)
+            assert body[:2] == b"\0\7"
+            assert dict(gate.ids()) == {"e1": 1}
+
+
+def test_many_messages_in_one_tls_record(gates, tmp_path):
+    """More than a batch in one record: the socket is quiet, and the rest of them lies in OpenSSL's buffer."""
+    key, cert = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    def publish(n):
+        rest = len(TOPIC).to_bytes(2, "big") + TOPIC.encode() + n.to_bytes(2, "big") + b"\0" + event(n).encode()
+        assert len(rest) < 128
+        return b"\x32" + bytes([len(rest)]) + rest
+
+    def acknowledged(client, n):
+        got = 0
+        while got < n:
+            got += packet_from(client)[0] == 4
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        gate = gates(server.getsockname()[1], ca=cert, batch=10, keepalive_s=60).start()
+        server.settimeout(10)
+        with context.wrap_socket(server.accept()[0], server_side=True) as client:
+            client.settimeout(5)
+            assert packet_from(client)[0] == 1  # CONNECT
+            client.sendall(b"\x20\3\1\0\0")
+            for n in range(1, 401):  # the library reads record by record only after some hundred PUBACKs
+                client.sendall(publish(n))
+            acknowledged(client, 400)
+            client.sendall(b"".join(publish(n) for n in range(401, 461)))
+            acknowledged(client, 60)
+            assert len(gate.ids()) == 460
 
 
 # ---- messages ----
