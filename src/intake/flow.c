@@ -124,10 +124,34 @@ static void flow_insert(struct shop_event_list *list, struct shop_event *e)
 	TAILQ_INSERT_BEFORE(x, e, link);
 }
 
-/* Is its customer still to be found?  Of one that is held he is known, and somebody else's work on him holds nobody. */
+/* Is its customer still to be found?  (Of one that is held the cards are known: held_cards.) */
 static bool flow_is_unknown(enum flow_place place)
 {
 	return place == FLOW_UNKNOWN || place == FLOW_ASKED;
+}
+
+/* For a ticket that came alone: beyond all numbers of connections. */
+static const uint64_t FLOW_OWN_LINE = 1ull << 63;
+
+/* Of a line: how many of its events are unknown; those behind the first of them wait (form_must_wait). */
+static void flow_line_count(struct flow *f, const struct shop_event *e, bool before, bool after)
+{
+	uint64_t line = e->ticket->line;
+	struct flow_line *x;
+
+	if (before == after)
+		return;
+	x = map_get(&f->lines, MAP_KEY(line));
+	if (x == NULL) {
+		x = xcalloc(1, sizeof *x);
+		map_put(&f->lines, MAP_KEY(line), x);
+	}
+	if (before) {
+		if (--x->n_unknown == 0)
+			free(map_del(&f->lines, MAP_KEY(line)));
+	} else if (x->n_unknown++ == 0 || e->arrival < x->from) {
+		x->from = e->arrival;
+	}
 }
 
 void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
@@ -136,10 +160,7 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 
 	if (from != NULL)
 		TAILQ_REMOVE(from, e, link);
-	e->ticket->n_unknown -= flow_is_unknown((enum flow_place)e->place);
-	if (flow_is_unknown(to) &&
-		(e->ticket->n_unknown++ == 0 || e->arrival < e->ticket->unknown_from))
-		e->ticket->unknown_from = e->arrival;
+	flow_line_count(f, e, flow_is_unknown((enum flow_place)e->place), flow_is_unknown(to));
 	if (e->place == FLOW_QUEUED)
 		e->queue->n_events--;
 	f->n_at[e->place]--;
@@ -323,7 +344,8 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 	t->pending = t->n;
 	t->since_us = flow_boot_us(f);
 	t->is_late = false;
-	t->n_unknown = 0;
+	if (t->line == 0)
+		t->line = FLOW_OWN_LINE | ++f->own_lines;
 	TAILQ_INSERT_TAIL(&f->tickets, t, link);
 	f->queued += t->n;
 	for (size_t i = 0; i < t->n; i++) {
@@ -612,7 +634,7 @@ bool flow_is_idle(const struct flow *f)
 	return TAILQ_EMPTY(&f->tickets);
 }
 
-static void flow_customer_free(void *arg, struct span key, void *value)
+static void flow_free_value(void *arg, struct span key, void *value)
 {
 	(void)arg;
 	(void)key;
@@ -636,13 +658,16 @@ void flow_close(struct flow *f)
 	}
 	if (f->judge != NULL)
 		judge_free(f->judge);
-	map_each(&f->customers, flow_customer_free, NULL);
+	map_each(&f->customers, flow_free_value, NULL);
 	map_fini(&f->customers);
+	map_each(&f->lines, flow_free_value, NULL);
+	map_fini(&f->lines);
 	map_fini(&f->pending_keys);
 	buf_free(&f->key_text);
 	map_fini(&f->promised_keys);
 	who_free(f->who);
 	map_fini(&f->held_keys);
+	map_fini(&f->held_cards);
 	map_fini(&f->lost_joins);
 	map_fini(&f->joined);
 	free(f);

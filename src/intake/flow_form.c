@@ -11,7 +11,7 @@
 enum {
 	FORM_PATIENCE_US =
 		50000,          /* busy for longer: a batch of his own that may wait for the lock */
-	FORM_ORDER_US = 500000, /* so long an event waits for those before it in its request */
+	FORM_ORDER_US = 500000, /* so long an event waits for those before it in its line */
 	FORM_SHARE_LEAST = 16,  /* events in all: fewer are not shared out */
 	FORM_SHARE_ENOUGH = 50, /* a batch of so many is worth a commit of its own */
 	FORM_SHARE_US = 5000,   /* so long a lane waits for its share */
@@ -97,13 +97,21 @@ static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
 	return true;
 }
 
-/* One that came before it in its request may be of the same customer, by a key that nobody here knows yet.  Not for
- * ever: those may wait for others in turn. */
-static bool form_must_wait(const struct flow *f, const struct shop_event *e)
+/* One that came before it by its connection may be of the same customer, by a key that nobody here knows yet; or one
+ * that came before it is held, and will be of the card that its customer's is joined with.  Not for ever: those may wait
+ * for others in turn. */
+static bool form_must_wait(
+	const struct flow *f, const struct flow_customer *c, const struct shop_event *e)
 {
 	const struct event_ticket *t = e->ticket;
+	const struct flow_line *line = NULL;
+	uintptr_t held = 0;
 
-	return t->n_unknown > 0 && e->arrival > t->unknown_from &&
+	if (f->lines.n > 0)
+		line = map_get(&f->lines, MAP_KEY(t->line));
+	if (f->held_cards.n > 0)
+		held = (uintptr_t)map_get(&f->held_cards, MAP_KEY(c->id));
+	return ((line != NULL && e->arrival > line->from) || (held != 0 && e->arrival > held)) &&
 	       flow_boot_us(f) - t->since_us < FORM_ORDER_US;
 }
 
@@ -118,7 +126,7 @@ static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flo
 
 	if (c->single)
 		room = 1;
-	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !form_must_wait(f, e) &&
+	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !form_must_wait(f, c, e) &&
 		form_key_is_new(keys, e)) {
 		if (v == NULL)
 			v = lane_add_visit(l, c);

@@ -46,6 +46,12 @@ struct flow_customer {
 };
 TAILQ_HEAD(flow_customer_list, flow_customer);
 
+/* Events of one connection whose customers are to be found. */
+struct flow_line {
+	size_t n_unknown;
+	uint64_t from; /* what came behind this one waits */
+};
+
 enum lane_step {
 	LANE_IDLE,
 	LANE_ASK,
@@ -138,6 +144,7 @@ struct flow {
 	struct shop_event_list unknown, held, aside;
 	bool aside_alone;      /* kept-aside ones could not be kept together: one at a time */
 	struct map held_keys;  /* identities of events in FLOW_HELD -> count */
+	struct map held_cards; /* whom those lead to -> arrival of the first, as a pointer */
 	int64_t held_until_us; /* boot clock */
 	bool asking;           /* a lane is finding customers or joining cards */
 	struct map lost_joins; /* cards whose joining was lost -> how often */
@@ -159,6 +166,8 @@ struct flow {
 	size_t crowd;             /* so many were on their way at once, lately */
 	int64_t share_until_us; /* boot clock: a lane waits for its share until then; 0: none does */
 	uint64_t arrivals;      /* events submitted so far */
+	uint64_t own_lines;     /* tickets that came by no line */
+	struct map lines;       /* ticket.line -> struct flow_line, while it has unknown ones */
 	struct flow_lane lanes[FLOW_LANES_MOST];
 	int n_lanes;
 	/* due work */

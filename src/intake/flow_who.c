@@ -91,6 +91,8 @@ void flow_unask(struct flow *f, struct shop_event *e)
 	flow_each_key(f, e, flow_key_del, &f->pending_keys);
 	if (e->place == FLOW_HELD)
 		flow_each_key(f, e, flow_key_del, &f->held_keys);
+	if (f->held_keys.n == 0)
+		map_fini(&f->held_cards);
 }
 
 /* Browsers are no such keys: one that the cache does not know has often been here without a name. */
@@ -258,9 +260,22 @@ struct store_identity *flow_ask_find(
 
 /* ---- held events: a card that is to be joined was not to be had, or whose a key will be is not known yet ---- */
 
+/* Those of its cards that came later wait, too, whichever key they came with. */
+static void flow_hold_cards(struct flow *f, const struct shop_event *e)
+{
+	for (unsigned i = 0; i < flow_n_keys(e); i++) {
+		int64_t card = flow_known(f, e, flow_key(e, i)).customer;
+		uintptr_t first = card ? (uintptr_t)map_get(&f->held_cards, MAP_KEY(card)) : 0;
+
+		if (card != 0 && (first == 0 || first > e->arrival))
+			map_put(&f->held_cards, MAP_KEY(card), (void *)(uintptr_t)e->arrival);
+	}
+}
+
 /* The asked event, and all that share an identity with it, wait. */
 static void flow_hold(struct flow *f, struct shop_event *e)
 {
+	flow_hold_cards(f, e);
 	f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
 	flow_place(f, e, FLOW_HELD);
 	flow_each_key(f, e, flow_key_add, &f->held_keys);
@@ -301,6 +316,7 @@ static void flow_release(struct flow *f)
 		flow_each_key(f, e, flow_key_del, &f->held_keys);
 		flow_place(f, e, FLOW_UNKNOWN);
 	}
+	map_fini(&f->held_cards);
 }
 
 /* ---- asking ---- */
