@@ -42,6 +42,13 @@
 #define TASK_ROWS "unnest($1::task_row[]) u"
 #define CHAIN_ROWS "unnest($1::chain_row[]) u"
 
+/* In the partitions in which a key may be met.  The clocks of doors may differ: by a day, and within the month that is
+ * written to by anything, or its event would collide for ever.  The end keeps the partitions of later months out. */
+#define EVENT_IS_NEAR                                                                              \
+	"e.received > now() - interval '33 days' and e.received < greatest("                       \
+	"now() + interval '1 day', (date_trunc('month', now() at time zone 'UTC') "                \
+	"+ interval '1 month') at time zone 'UTC')"
+
 #define CHAIN_LIVE_DUE "h.wake_at is not null and h.state in ('waiting', 'settling', 'queued')"
 /* The timeline that is written on, from the name of the log file: what the control file says is that of the last
  * checkpoint, which after a promotion may be minutes away. */
@@ -242,12 +249,11 @@ const struct sql sql_table[SQL_COUNT] = {
 		"d(due), lateral (select d.due or h.awaits && $2 or ($4 <> 0 and h.awaits <> '{}'), d.due) "
 		"b(body, due) order by h.id",
 		SQL_LANE, true },
-	/* the day ahead: clocks of doors may differ; it keeps the partitions of later months out */
 	[SQL_EVENT_KNOWN] = { "event_known", "SSS",
 		"select u.n, e.content_hash "
 		"from unnest($1::text[], $2::text[], $3::text[]) with ordinality u(id, source, store, n) "
 		"join event e on e.id = u.id and e.source = u.source and e.store = u.store "
-		"and e.received > now() - interval '33 days' and e.received < now() + interval '1 day'",
+		"and " EVENT_IS_NEAR,
 		SQL_LANE, false },
 	[SQL_RULE_LAST_READ] = { "rule_last_read", "I",
 		"select customer, rule, key, started from rule_last where customer = any($1)",
@@ -260,7 +266,7 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_INBOX_READ] = { "inbox_read", "It",
 		"select i.customer, i.id, i.store, i.type, i.data, exists (select from event e "
 		"where e.id = 'inbox:' || i.id and e.source = '' and e.store = i.store "
-		"and e.received > now() - interval '33 days' and e.received < now() + interval '1 day') "
+		"and " EVENT_IS_NEAR ") "
 		"from inbox i where i.customer = any($1) and i.due <= $2 order by i.id limit 500",
 		SQL_LANE, false },
 	/* $4: also those that due rows of the inbox are about */

@@ -115,6 +115,29 @@ static void test_double_inside_a_batch(void **state)
 	cases_batch_free(b);
 }
 
+/* A clock that went wrong once must not make a key collide for ever. */
+static void test_a_key_is_known_in_its_whole_month(void **state)
+{
+	int64_t who = cases_customer(&driver, "month@pg");
+	char text[40];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct batch *b = cases_batch(BATCH_EVENTS);
+		struct shop_event *e = cases_event(b, cases_visit(b, who), "month", "x", 1);
+
+		assert_int_equal(cases_load(&driver, 0, b), STORE_OK);
+		assert_int_equal(e->status, i == 0 ? EVENT_NEW : EVENT_DUPLICATE);
+		assert_int_equal(cases_save(&driver, 0, b), STORE_OK);
+		cases_batch_free(b);
+		script("update event set received = (date_trunc('month', now() at time zone 'UTC') + "
+		       "interval '1 month') at time zone 'UTC' - interval '1 s' where id = 'month' "
+		       "returning 1",
+			text, sizeof text);
+		assert_string_equal(text, "1");
+	}
+}
+
 static void test_refused_data_costs_only_its_batch(void **state)
 {
 	int64_t who = cases_customer(&driver, "refused@pg");
@@ -441,6 +464,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ended_chains_keep_their_bodies),
 		cmocka_unit_test(test_double_inside_a_batch),
+		cmocka_unit_test(test_a_key_is_known_in_its_whole_month),
 		cmocka_unit_test(test_refused_data_costs_only_its_batch),
 		cmocka_unit_test(test_patient_load_gives_up_after_a_second),
 		cmocka_unit_test(test_lost_connections_come_back),
