@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONF_LINE_MOST = 16000, CONF_NAME_MOST = 40, CONF_FILE_MOST = 16 << 20 };
+enum { CONF_LINE_MOST = 16000, CONF_NAME_MOST = 40 };
 
 struct conf_entry {
 	const struct conf_key *key;
@@ -44,6 +44,7 @@ struct conf_instance {
 struct conf {
 	const struct conf_schema *schema;
 	const char *path; /* NULL = defaults only */
+	const char *text; /* of the file */
 	void *fixed;
 	struct arena arena;
 	struct conf_instance **v;
@@ -435,8 +436,18 @@ static void conf_parse_entry(struct conf *c, struct conf_instance *in, struct co
 
 struct conf *conf_read(const struct conf_schema *schema, const char *path, void *fixed)
 {
+	return conf_read_text(schema, path, NULL, fixed);
+}
+
+const char *conf_text(const struct conf *c)
+{
+	return c->text;
+}
+
+struct conf *conf_read_text(
+	const struct conf_schema *schema, const char *path, const char *text, void *fixed)
+{
 	struct conf *c = xcalloc(1, sizeof *c);
-	char *text;
 
 	c->schema = schema;
 	c->fixed = fixed;
@@ -444,7 +455,9 @@ struct conf *conf_read(const struct conf_schema *schema, const char *path, void 
 	for (const struct conf_section *s = schema->sections; s->name; s++)
 		if (!s->named)
 			conf_add_instance(c, s, "", 0);
-	text = path ? conf_slurp(c) : NULL;
+	if (path != NULL)
+		c->text = text ? arena_strdup(&c->arena, text) : conf_slurp(c);
+	text = c->text;
 	if (text == NULL)
 		return c;
 	if (strncmp(text, "\xef\xbb\xbf", 3) == 0)

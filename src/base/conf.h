@@ -78,9 +78,16 @@ struct conf_schema {
 
 struct conf;
 
+enum { CONF_FILE_MOST = 4 << 20 /* bytes of a file */ };
+
 /* Reads the file (path NULL: the defaults only) into `fixed`, which the caller owns and which must
  * live as long as the conf.  Schema and its texts are kept.  Free with conf_free. */
 struct conf *conf_read(const struct conf_schema *schema, const char *path, void *fixed);
+/* The same for a text that was read from that file before (NULL: reads it now). */
+struct conf *conf_read_text(
+	const struct conf_schema *schema, const char *path, const char *text, void *fixed);
+/* What was read, lent; NULL when there is no file. */
+const char *conf_text(const struct conf *c);
 void conf_free(struct conf *c);
 
 /* All mistakes so far, lent; *ret_n = 0 means the values may be used. */

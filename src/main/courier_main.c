@@ -150,7 +150,7 @@ static void courier_main_wake_engines(void *arg)
 static const struct courier_env *courier_main_reload(void *arg)
 {
 	struct courier_process *p = arg;
-	struct settings *s = role_reload(p->last->settings);
+	struct settings *s = role_reload(p->role, p->last->settings);
 
 	if (s == NULL)
 		return NULL;

@@ -352,7 +352,7 @@ static void engine_use_settings(struct engine *e, struct settings *s)
 static void engine_on_hup(void *arg, int signo)
 {
 	struct engine *e = arg;
-	struct settings *s = role_reload(e->settings);
+	struct settings *s = role_reload(e->env, e->settings);
 
 	(void)signo;
 	if (s != NULL)

@@ -13,6 +13,7 @@ libnudged_a_SOURCES += \
 	src/main/handover.c src/main/handover.h \
 	src/main/unix_path.c src/main/unix_path.h \
 	src/main/listen.c src/main/listen.h \
+	src/main/accepted.c src/main/accepted.h \
 	src/main/role.c src/main/role.h \
 	src/main/check.c src/main/check.h \
 	src/main/engine.c src/main/engine.h \

@@ -2,8 +2,10 @@
 #include "main/role.h"
 
 #include "base/proc.h"
+#include "main/accepted.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,11 +23,13 @@ void role_woken(const struct role_env *env)
 	proc_drain_pipe(env->wake_fd);
 }
 
-struct settings *role_reload(const struct settings *old)
+struct settings *role_reload(const struct role_env *env, const struct settings *old)
 {
 	struct settings_problems p = { 0 };
-	struct settings *s = settings_read(*old->path ? old->path : NULL, old, &p);
+	char *text = env->accepted ? accepted_get(env->accepted) : NULL;
+	struct settings *s = settings_read_text(*old->path ? old->path : NULL, text, old, &p);
 
+	free(text);
 	if (s) {
 		log_set_level(settings_log_level(s));
 		return s;
@@ -54,7 +58,7 @@ int role_idle(const struct role_env *env)
 		if (sig == SIGTERM)
 			break;
 		if (sig == SIGHUP) {
-			struct settings *s = role_reload(own ? own : env->settings);
+			struct settings *s = role_reload(env, own ? own : env->settings);
 
 			if (s) {
 				settings_free(own);

@@ -45,12 +45,13 @@ struct role_env {
 	const int
 		*listeners; /* listening sockets, non-blocking; none if the role does not listen */
 	size_t nlisteners;
-	int wake_fd;             /* readable when there may be work; see role_woken */
-	int wake_to[WAKE_COUNT]; /* for role_wake */
-	struct heart *heart;     /* never NULL */
-	struct metrics *metrics; /* counters of all processes; never NULL */
-	unsigned slot;           /* this place's in metrics */
-	struct crash_note *note; /* never NULL */
+	int wake_fd;                     /* readable when there may be work; see role_woken */
+	int wake_to[WAKE_COUNT];         /* for role_wake */
+	struct heart *heart;             /* never NULL */
+	const struct accepted *accepted; /* the configuration's text; NULL: there is no parent */
+	struct metrics *metrics;         /* counters of all processes; never NULL */
+	unsigned slot;                   /* this place's in metrics */
+	struct crash_note *note;         /* never NULL */
 	/* NULL, or what the one before was at when it died; crash_note_clear it when its row is
 	 * committed, else the next process in this place gets it again. */
 	struct crash_note *strike;
@@ -61,9 +62,9 @@ struct role_env {
 void role_wake(const struct role_env *env, int wake);
 /* Takes the hints out of the own pipe. */
 void role_woken(const struct role_env *env);
-/* Reads the configuration again for this process; NULL (and a line in the log) keeps the old one.  The
- * caller swaps what it uses and then frees the old settings. */
-struct settings *role_reload(const struct settings *old);
+/* The configuration that the parent accepted last, read for this process; NULL (and a line in the log) keeps the old one.
+ * The caller swaps what it uses and then frees the old settings. */
+struct settings *role_reload(const struct role_env *env, const struct settings *old);
 
 /* A whole life without work: beats, reloads, and ends with 0 on SIGTERM. */
 int role_idle(const struct role_env *env);

@@ -281,11 +281,24 @@ static void settings_give_problems(const struct conf *c, struct settings_problem
 struct settings *settings_read(
 	const char *path, const struct settings *old, struct settings_problems *problems)
 {
+	return settings_read_text(path, NULL, old, problems);
+}
+
+const char *settings_text(const struct settings *s)
+{
+	const char *text = conf_text(s->conf);
+
+	return text ? text : "";
+}
+
+struct settings *settings_read_text(const char *path, const char *text, const struct settings *old,
+	struct settings_problems *problems)
+{
 	struct settings *s = xcalloc(1, sizeof *s);
 	struct err err;
 	size_t n;
 
-	s->conf = conf_read(settings_schema(), path, s);
+	s->conf = conf_read_text(settings_schema(), path, text, s);
 	s->path = path ? memcpy(conf_alloc(s->conf, strlen(path) + 1), path, strlen(path) + 1) : "";
 	s->kept = "";
 	conf_problems(s->conf, &n);

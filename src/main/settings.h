@@ -199,6 +199,11 @@ struct settings_problems {
  * settings_problems_free. */
 struct settings *settings_read(
 	const char *path, const struct settings *old, struct settings_problems *problems);
+/* The same for the text of a file that was read before (NULL: reads it now). */
+struct settings *settings_read_text(const char *path, const char *text, const struct settings *old,
+	struct settings_problems *problems);
+/* What was read, lent; "" without a file. */
+const char *settings_text(const struct settings *s);
 void settings_problems_free(struct settings_problems *p);
 void settings_free(struct settings *s);
 

@@ -24,6 +24,7 @@
 #include "base/now.h"
 #include "base/proc.h"
 #include "door/metrics.h"
+#include "main/accepted.h"
 #include "main/handover.h"
 #include "main/listen.h"
 #include "main/lockfile.h"
@@ -85,6 +86,7 @@ struct supervise {
 	const struct supervise_options *options;
 	struct place **places;
 	size_t nplaces;
+	struct accepted *accepted;
 	struct metrics *metrics;
 	struct listen listen;
 	struct handover handover;
@@ -152,6 +154,7 @@ static int place_live(struct supervise *sv, struct place *p)
 		.settings = sv->settings,
 		.wake_fd = sv->wake[p->role->wake][0],
 		.heart = &p->shared->heart,
+		.accepted = sv->accepted,
 		.metrics = sv->metrics,
 		.slot = p->slot,
 		.note = &p->shared->note,
@@ -398,6 +401,7 @@ static void supervise_apply(struct supervise *sv, struct settings *s)
 
 	settings_free(sv->settings);
 	sv->settings = s;
+	accepted_put(sv->accepted, settings_text(s));
 	log_set_level(settings_log_level(s));
 	for (size_t i = 0; i < sv->nplaces; i++)
 		if (sv->places[i]->state == PLACE_RUN)
@@ -744,6 +748,10 @@ static bool supervise_open(struct supervise *sv, struct err *err)
 	for (int i = 0; i < WAKE_COUNT; i++)
 		if (!proc_pipe(sv->wake[i], err))
 			return false;
+	sv->accepted = accepted_open(err);
+	if (sv->accepted == NULL)
+		return false;
+	accepted_put(sv->accepted, settings_text(sv->settings));
 	sv->metrics = metrics_open(SUPERVISE_PLACES_MOST, err);
 	return sv->metrics != NULL && supervise_size_all(sv, err);
 }

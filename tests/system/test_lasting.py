@@ -15,7 +15,7 @@ import time
 import pytest
 
 from cluster import Postgres, find_bin
-from daemon import COUNT, LONG, TOKEN, Client, Load, is_built, until
+from daemon import COUNT, LONG, TOKEN, Client, Load, digest, is_built, until
 
 pytestmark = [
     pytest.mark.skipif(not is_built(), reason="no nudged in $NUDGED_BUILD"),
@@ -106,6 +106,33 @@ def test_what_was_checked_before_the_files_changed_is_not_activated(daemon):
     assert "changed while they were checked" in said[0] and "is current now" in said[0]
     d.settle([cart("a1")])
     assert notes(d) == ["begun by three a1"]
+
+
+def test_the_configuration_that_was_checked_takes_effect(daemon):
+    """While the rules are still being checked the file changes once more: that is the next reload's business."""
+    d = daemon(COUNT).start()
+    d.settle([cart("a1")])
+    tokens = {"one": "t" * 40, "two": "u" * 40}
+    d.sections["store main"]["tokens"] = digest(TOKEN) + " " + digest(tokens["one"])
+    d.write()
+    d.write_rules({"more.lua": WAITS % {"v": "one", "d": "30d"}})
+    lock = d.connect()
+    lock.autocommit = False
+    lock.cursor().execute("select from current for update")
+    d.reload()
+    until(lambda: d.value("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like "
+                          "'select from current for no key update%'") == 1)
+    d.sections["store main"]["tokens"] = digest(tokens["two"])
+    d.write()
+    lock.rollback()
+    lock.close()
+
+    def answers():
+        return [Client(d.port, token).post([cart("a2")])[0] for token in (TOKEN, *tokens.values())]
+
+    until(lambda: answers() == [200, 200, 401])
+    d.reload()
+    until(lambda: answers() == [401, 401, 200])
 
 
 def test_deleted_rule_drains_its_chains(daemon):
