@@ -607,6 +607,12 @@ int64_t flow_set_id(const struct flow *f)
 	return f->judge ? judge_set_id(f->judge) : 0;
 }
 
+void flow_tell_time(struct flow *f, int64_t now_us)
+{
+	f->last_now_us = now_us;
+	f->last_boot_us = flow_boot_us(f);
+}
+
 int64_t flow_now_us(const struct flow *f)
 {
 	if (f->last_now_us == 0)

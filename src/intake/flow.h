@@ -94,8 +94,9 @@ struct flow_stats {
 	bool skewed;     /* by more than the limit: timers and deadlines pause */
 };
 void flow_stats(const struct flow *f, struct flow_stats *ret);
-/* The database's time, carried on since the last load; before the first, this host's.  For what is received: a host's
- * clock that is wrong by months must neither name a partition that is not there nor hide a key from its repetition. */
+/* The database's time, carried on since the last load; this host's before the flow was ready for the first time.  For what
+ * is received: a host's clock that is wrong by months must neither name a partition that is not there nor hide a key
+ * from its repetition. */
 int64_t flow_now_us(const struct flow *f);
 
 /* Looks for nothing due any more.  Tickets are taken still: the doors stop when nobody is in them.  `is_idle` turns

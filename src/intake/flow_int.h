@@ -199,6 +199,8 @@ struct flow {
 };
 
 int64_t flow_boot_us(const struct flow *f);
+/* The database's time, as it has just said. */
+void flow_tell_time(struct flow *f, int64_t now_us);
 /* The only mover of events. */
 void flow_place(struct flow *f, struct shop_event *e, enum flow_place to);
 /* His queue, made when there is none. */

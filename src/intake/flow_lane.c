@@ -497,9 +497,8 @@ static void lane_on_loaded(void *arg, enum store_end end, const struct err *err)
 		return;
 	}
 	LANE_FAILPOINT(l, "loaded");
-	l->loaded_us = flow_boot_us(f);
-	f->last_now_us = b->now_us;
-	f->last_boot_us = l->loaded_us;
+	flow_tell_time(f, b->now_us);
+	l->loaded_us = f->last_boot_us;
 	if (!PLANTED(keep_old_set) && (b->set_id != judge_set_id(f->judge) ||
 					      b->switches_version != f->switches_version)) {
 		f->want_set |= b->set_id != judge_set_id(f->judge);

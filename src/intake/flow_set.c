@@ -21,6 +21,7 @@ static void lane_take_set(struct flow_lane *l)
 	struct err err = { 0 };
 	struct judge *j;
 
+	flow_tell_time(f, l->set.read_us);
 	if (l->set.id == 0) {
 		snprintf(f->why_not_ready, sizeof f->why_not_ready, "no rule set is active");
 		f->set_not_before_us = flow_boot_us(f) + f->limits.poll_us;

@@ -39,6 +39,7 @@ struct rule_set {
 	size_t n_texts;
 	struct template_text *templates;
 	size_t n_templates;
+	int64_t read_us; /* the database's time when it was read there */
 };
 
 #endif

@@ -248,6 +248,7 @@ static void mem_set_read(struct store *s, int lane, struct rule_set *ret, struct
 	struct mem *m = mem_of(s);
 
 	mem_copy_set(a, ret, &m->set);
+	ret->read_us = m->now_us;
 	mem_answer(m, lane, STORE_OK, NULL, done, arg);
 }
 

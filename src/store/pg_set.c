@@ -52,6 +52,7 @@ static void set_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
 	case SQL_SET_READ:
 		l->set->id = db_rows_i64(rows, 0, 0);
 		set_hash(l->set->hash, db_rows_text(rows, 0, 1));
+		l->set->read_us = db_rows_time(rows, 0, 2);
 		break;
 	case SQL_SET_READ_TEXTS: set_on_texts(l, rows); break;
 	case SQL_SET_READ_TEMPLATES: set_on_templates(l, rows); break;

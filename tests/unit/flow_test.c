@@ -956,6 +956,37 @@ static void test_clocks_that_disagree_pause_timers_only(void **state)
 	assert_int_equal(c->state, CHAIN_DONE);
 }
 
+static int64_t host_wrong_us(void *arg)
+{
+	(void)arg;
+	return now_us - 90 * 86400 * INT64_C(1000000);
+}
+
+/* A host whose clock is months behind: from when it may be asked on, it goes by the database's. */
+static void test_who_is_ready_knows_the_time(void **state)
+{
+	struct flow *ours = flow;
+	struct judge_env env = { .shops = &shop, .n_shops = 1 };
+	struct flow_host host = {
+		.boot_us = host_us, .wall_us = host_wrong_us, .poke = host_poke, .turn = host_turn
+	};
+	struct flow_limits limits;
+
+	(void)state;
+	flow_limits_default(&limits);
+	flow = flow_open(store, &env, &limits, &host);
+	for (int i = 0; !flow_is_ready(flow, NULL); i++) {
+		assert_true(i < 100);
+		flow_turn(flow);
+		if (!flow_is_ready(flow, NULL))
+			mem_turn(store);
+	}
+	assert_int_equal(flow_now_us(flow), now_us);
+	pump();
+	flow_close(flow);
+	flow = ours;
+}
+
 /* Goes on by so much, in small steps. */
 static void go_on(int ms)
 {
@@ -1970,6 +2001,7 @@ int main(void)
 		FLOW_TEST(test_another_rule_set_is_read_before_the_next_batch),
 		FLOW_TEST(test_inbox_rows_are_judged_when_due),
 		FLOW_TEST(test_clocks_that_disagree_pause_timers_only),
+		FLOW_TEST(test_who_is_ready_knows_the_time),
 		FLOW_TEST(test_engines_share_the_rate_of_catching_up),
 		FLOW_TEST(test_due_work_goes_on_while_it_is_saved),
 		FLOW_TEST(test_there_is_a_limit_to_what_waits),
