@@ -24,10 +24,21 @@ static int lint_peek(const struct lint_parser *l, int ahead)
 	return l->end - l->p > ahead ? (unsigned char)l->p[ahead] : 0;
 }
 
+static bool lint_is_line_end(int c)
+{
+	return c == '\n' || c == '\r';
+}
+
+/* One character, or one end of a line: "\n", "\r", "\r\n" or "\n\r". */
 static void lint_skip(struct lint_parser *l)
 {
-	if (*l->p++ == '\n')
-		l->line++;
+	int c = *l->p++;
+
+	if (!lint_is_line_end(c))
+		return;
+	l->line++;
+	if (lint_is_line_end(lint_peek(l, 0)) && lint_peek(l, 0) != c)
+		l->p++;
 }
 
 /* At "[[" or "[==[": the number of "=", else -1. */
@@ -46,9 +57,7 @@ static struct span lint_long(struct lint_parser *l, int level)
 	const char *from;
 
 	l->p += level + 2;
-	if (lint_peek(l, 0) == '\r')
-		l->p++;
-	if (lint_peek(l, 0) == '\n')
+	if (lint_is_line_end(lint_peek(l, 0)))
 		lint_skip(l);
 	for (from = l->p; l->p < l->end; lint_skip(l)) {
 		int n = 1;
@@ -84,7 +93,7 @@ static void lint_skip_space(struct lint_parser *l)
 		if (level >= 0)
 			lint_long(l, level);
 		else
-			while (l->p < l->end && *l->p != '\n')
+			while (l->p < l->end && !lint_is_line_end(*l->p))
 				l->p++;
 	}
 }
@@ -114,11 +123,8 @@ static void lint_escape(struct lint_parser *l, struct buf *b)
 			n = n * 10 + *l->p++ - '0';
 		buf_char(b, (char)n);
 	} else if (l->p < l->end) {
-		buf_char(b, plain ? to[plain - from] : (char)c);
+		buf_char(b, plain ? to[plain - from] : lint_is_line_end(c) ? '\n' : (char)c);
 		lint_skip(l);
-		if ((c == '\r' && lint_peek(l, 0) == '\n') ||
-			(c == '\n' && lint_peek(l, 0) == '\r'))
-			lint_skip(l); /* one end of line */
 	}
 }
 

@@ -235,6 +235,25 @@ static void test_goto(void **state)
 	arena_fini(&a);
 }
 
+/* A carriage return ends a line, too, and a comment with it; the four ends of a line count as one each. */
+static void test_ends_of_lines(void **state)
+{
+	struct arena a = { 0 };
+	struct lint_node *tree;
+	int line;
+
+	(void)state;
+	assert_non_null(lint_parse(SPAN("t=---[\rf"), &a, &line));
+	assert_non_null(lint_parse(SPAN("t=[[\r\n]]..'\\\n\r'"), &a, &line));
+	tree = lint_parse(SPAN("a = 1\r\nb = 2\n\rc = 3\rd = 4\ne = 5"), &a, &line);
+	assert_non_null(tree);
+	line = 0;
+	for (const struct lint_node *n = tree->kids; n; n = n->next)
+		assert_int_equal(n->line, ++line);
+	assert_int_equal(line, 5);
+	arena_fini(&a);
+}
+
 static void test_deep_text(void **state)
 {
 	struct arena a = { 0 };
@@ -259,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_endless_file),
 		cmocka_unit_test(test_broken_text),
 		cmocka_unit_test(test_goto),
+		cmocka_unit_test(test_ends_of_lines),
 		cmocka_unit_test(test_deep_text),
 	};
 
