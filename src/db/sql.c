@@ -237,17 +237,17 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE, false },
 	[SQL_CARD_READ] = { "card_read", "I",
 		"select " CARD_COLUMNS " from customer where id = any($1)", SQL_LANE, false },
-	/* $2 types and patterns, $3 due until, $4 customers all of whose awaiting chains may be woken */
+	/* $2 types and patterns, $3 due until, $4 customers all of whose awaiting chains may be woken.  Whose body is
+	 * wanted is found behind "offset 0": else it is found anew for each column that depends on it */
 	[SQL_CHAIN_READ] = { "chain_read", "ISti",
 		"select h.customer, h.id, h.store, h.rule, h.key, h.text_hash, h.level, h.state, "
 		"h.started, h.wake_at, h.awaits, h.exits, h.open, h.reason, "
-		"case when b.body then h.event end, case when b.body then h.history end, "
-		"case when b.body then h.arrived end, b.body, b.due "
-		"from unnest($1::bigint[]) u(customer), "
-		"lateral (select * from chain where customer = u.customer offset 0) h, "
-		"lateral (select coalesce(" CHAIN_LIVE_DUE " and h.wake_at <= $3, false)) "
-		"d(due), lateral (select d.due or h.awaits && $2 or ($4 <> 0 and h.awaits <> '{}'), d.due) "
-		"b(body, due) order by h.id",
+		"case when h.body then h.event end, case when h.body then h.history end, "
+		"case when h.body then h.arrived end, h.body, h.due "
+		"from unnest($1::bigint[]) u(customer), lateral (select h.*, d.due, "
+		"d.due or h.awaits && $2 or ($4 <> 0 and h.awaits <> '{}') as body from chain h, "
+		"lateral (select coalesce(" CHAIN_LIVE_DUE " and h.wake_at <= $3, false)) d(due) "
+		"where h.customer = u.customer offset 0) h order by h.id",
 		SQL_LANE, true },
 	[SQL_EVENT_KNOWN] = { "event_known", "SSS",
 		"select u.n, e.content_hash "
