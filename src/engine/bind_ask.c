@@ -36,15 +36,10 @@ struct ask_call {
 	struct span name; /* of the step */
 };
 
-static int64_t ask_now(const struct eval *e)
-{
-	return eval_batch(e)->now_us;
-}
-
 /* So long before now, by the customer's calendar. */
 static int64_t ask_ago(const struct eval *e, struct duration d)
 {
-	return duration_add(ask_now(e), (struct duration){ -d.days, -d.us }, e->zone);
+	return duration_add(eval_now(e), (struct duration){ -d.days, -d.us }, e->zone);
 }
 
 /* within = "30d" or since = time. */
@@ -682,7 +677,7 @@ static int l_ask_now(lua_State *L)
 {
 	struct eval *e = eval_of(L, "now");
 
-	return ask_moment(L, e, "now", ask_now(e));
+	return ask_moment(L, e, "now", eval_now(e));
 }
 
 /*** @function ago(duration)

@@ -114,7 +114,7 @@ static void customer_put_value(struct buf *b, const struct eval *e, int which)
 {
 	double value[CARD_SPANS];
 
-	card_value(e->desk->visit->card, eval_batch(e)->now_us, value);
+	card_value(e->desk->visit->card, eval_now(e), value);
 	json_put_number(b, value[which]);
 }
 

@@ -20,11 +20,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static int64_t moment_now(const struct eval *e)
-{
-	return eval_batch(e)->now_us;
-}
-
 /* Pushes a moment that depends on now: a step of its own. */
 static int moment_push(lua_State *L, struct eval *e, const char *call, int64_t at_us)
 {
@@ -121,7 +116,7 @@ static int moment_day(lua_State *L, const char *call, int days)
 
 	if (moment_is_recorded(L, e, call))
 		return 1;
-	return moment_push(L, e, call, moment_on_day(e->zone, moment_now(e), days, minutes));
+	return moment_push(L, e, call, moment_on_day(e->zone, eval_now(e), days, minutes));
 }
 
 /*** @function today(clock)
@@ -181,7 +176,7 @@ static int l_moment_next_time(lua_State *L)
 	struct eval *e = eval_of(L, "next_time");
 	const char *text = luaL_checkstring(L, 1), *blank = strchr(text, ' ');
 	int wanted, minutes;
-	int64_t now_us = moment_now(e), at_us;
+	int64_t now_us = eval_now(e), at_us;
 
 	wanted = blank ? moment_day_word((struct span){ text, (size_t)(blank - text) }) : 0;
 	if (wanted < 0)
@@ -232,7 +227,7 @@ static int l_moment_working(lua_State *L)
 	if (moment_is_recorded(L, e, "working"))
 		return 1; /* whatever the configuration says now */
 	calendar = moment_calendar(L, e, group);
-	if (!calendar_add(calendar, tz_get(e->shop->zone), moment_now(e), &d, &at_us))
+	if (!calendar_add(calendar, tz_get(e->shop->zone), eval_now(e), &d, &at_us))
 		return luaL_error(L, "working: nobody ever works in this calendar");
 	return moment_push(L, e, "working", at_us);
 }

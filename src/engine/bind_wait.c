@@ -19,11 +19,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static int64_t wait_now(const struct eval *e)
-{
-	return eval_batch(e)->now_us;
-}
-
 /*** handles in a wait ***/
 
 enum wait_handle_state {
@@ -128,7 +123,7 @@ static void wait_answer_refused(struct wait_call *w, const struct wait_handle *h
 	failed->type = SPAN("message.failed");
 	failed->id = SPAN("");
 	failed->shop = w->e->shop;
-	failed->time_us = failed->received_us = wait_now(w->e);
+	failed->time_us = failed->received_us = eval_now(w->e);
 	failed->claimed_us = TIME_NONE;
 	failed->data.p = arena_printf(a, "{\"code\":\"%.*s\",\"message_id\":\"%lld\"}",
 		SPAN_ARG(h->code), (long long)h->id);
@@ -205,7 +200,7 @@ static bool wait_is_for_handles_only(const struct wait_call *w)
 /* wait(duration, ...): until when, and does time run already? */
 static void wait_end_span(struct wait_call *w)
 {
-	int64_t now_us = wait_now(w->e), last_us = TIME_NONE;
+	int64_t now_us = eval_now(w->e), last_us = TIME_NONE;
 
 	w->plan.open = arena_array(eval_arena(w->e), int64_t, w->n_handles);
 	for (size_t i = 0; i < w->n_handles; i++)
@@ -266,8 +261,8 @@ static void wait_plan_now(lua_State *L, struct wait_call *w)
 		wait_end_span(w);
 	else if (w->plan.until_us == TIME_NONE)
 		wait_end_handles(L, w);
-	if (w->plan.until_us != TIME_NONE && w->plan.until_us <= wait_now(w->e))
-		w->answer = waits_timer_answer(&w->plan, wait_now(w->e), eval_arena(w->e));
+	if (w->plan.until_us != TIME_NONE && w->plan.until_us <= eval_now(w->e))
+		w->answer = waits_timer_answer(&w->plan, eval_now(w->e), eval_arena(w->e));
 }
 
 /* The text passes the wait: pushes what it was answered. */
@@ -341,7 +336,7 @@ static int l_wait_wait(lua_State *L)
 	lua_settop(L, 2);
 	if (wait_is_recorded(L, e, "wait"))
 		return 1;
-	w.plan.at_us = wait_now(e);
+	w.plan.at_us = eval_now(e);
 	w.plan.until_us = TIME_NONE;
 	if (lua_type(L, 1) == LUA_TSTRING) {
 		w.span = args_duration(L, 1, "wait");
@@ -372,7 +367,7 @@ static int l_wait_wait_until(lua_State *L)
 	lua_settop(L, 2);
 	if (wait_is_recorded(L, e, "wait_until"))
 		return 1;
-	w.plan.at_us = wait_now(e);
+	w.plan.at_us = eval_now(e);
 	w.plan.until_us = bind_time_check(L, 1);
 	wait_read_what(L, &w, 2, "wait_until");
 	return wait_do(L, &w, "wait_until");

@@ -9,7 +9,9 @@
 
 struct script;
 
-/* email task publish set tag untag emit note */
+/* email publish */
+void bind_send(struct script *s);
+/* task set tag untag emit note */
 void bind_act(struct script *s);
 /* Is it a way to choose a manager, which assign does not take, and no manager? */
 bool act_is_policy(struct span name);

@@ -88,6 +88,11 @@ struct batch *eval_batch(const struct eval *e)
 	return e->desk->sitting->batch;
 }
 
+int64_t eval_now(const struct eval *e)
+{
+	return eval_batch(e)->now_us;
+}
+
 struct arena *eval_arena(const struct eval *e)
 {
 	return &e->desk->sitting->batch->arena;
@@ -254,6 +259,36 @@ void eval_need(lua_State *L, struct eval *e, bool is_whole)
 		return;
 	e->stop = EVAL_DISAGREES;
 	luaL_error(L, "the history of the chain is damaged at step %d", (int)e->replay.count);
+}
+
+struct span eval_made(
+	struct eval *e, struct span code, const char *time_name, int64_t time_us, int64_t id)
+{
+	struct buf *b = &e->desk->sitting->judge->scratch;
+
+	buf_clear(b);
+	buf_char(b, '{');
+	if (code.p) {
+		json_put_key(b, "code");
+		json_put_text(b, code);
+	}
+	if (time_name) {
+		json_put_key(b, time_name);
+		buf_int(b, time_us);
+	}
+	json_put_key(b, "id");
+	buf_int(b, id);
+	buf_char(b, '}');
+	return sitting_keep(e->desk->sitting, b);
+}
+
+int64_t eval_made_id(lua_State *L, struct eval *e, struct span result)
+{
+	struct span value;
+	int64_t id = 0;
+
+	eval_need(L, e, json_get(result, SPAN("id"), &value) && json_integer(value, &id));
+	return id;
 }
 
 void eval_record(

@@ -77,6 +77,8 @@ struct eval *eval_of(lua_State *L, const char *call);
 /* The same, for calls that belong in `run`. */
 struct eval *eval_of_run(lua_State *L, const char *call);
 struct batch *eval_batch(const struct eval *e);
+/* The time of the batch, which is that of all that it does. */
+int64_t eval_now(const struct eval *e);
 struct arena *eval_arena(const struct eval *e);
 /* Asks the history: true, and *ret_result is what the call answered; false: do it and record it.  Raises when
  * text and history disagree or there are too many steps.  In `when` always false. */
@@ -86,6 +88,12 @@ void eval_record(
 	lua_State *L, struct eval *e, const char *call, struct span name, struct span result);
 /* What a recorded step answered must be what such a step answers: raises when it is not, and the chain is stuck. */
 void eval_need(lua_State *L, struct eval *e, bool is_whole);
+/* What a step that made something answers: {"id":17}, with the code of a message that was over at once, and a time (its
+ * name NULL: none).  Lives as long as the sitting. */
+struct span eval_made(
+	struct eval *e, struct span code, const char *time_name, int64_t time_us, int64_t id);
+/* The id in such an answer. */
+int64_t eval_made_id(lua_State *L, struct eval *e, struct span result);
 /* Counts one effect; raises beyond the limit. */
 void eval_effect(lua_State *L, struct eval *e);
 /* After a step that changed the card, recorded or not. */

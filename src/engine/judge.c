@@ -88,6 +88,7 @@ static bool judge_load(struct judge *j, const struct rule_set *set, struct err *
 		stores[i] = j->env.shops[i].id;
 	env.stores = j->env.n_shops ? stores : NULL; /* a check without a configuration */
 	script_set_host(j->script, j);
+	bind_send(j->script);
 	bind_act(j->script);
 	bind_wait(j->script);
 	bind_moment(j->script);

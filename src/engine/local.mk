@@ -39,7 +39,7 @@ libnudged_a_SOURCES += src/engine/judge.c src/engine/judge.h src/engine/sitting.
 	src/engine/switchboard.c src/engine/switchboard.h src/engine/arbiter.c \
 	src/engine/arbiter.h src/engine/args.c src/engine/args.h src/engine/binds.h \
 	src/engine/bind_act.c src/engine/bind_ask.c src/engine/bind_customer.c \
-	src/engine/bind_moment.c src/engine/bind_wait.c
+	src/engine/bind_moment.c src/engine/bind_send.c src/engine/bind_wait.c
 libnudged_a_SOURCES += src/engine/lint.c src/engine/lint.h src/engine/lint_int.h src/engine/lint_call.c \
 	src/engine/lint_flow.c src/engine/lint_value.c src/engine/lint_value.h src/engine/lint_tree.c \
 	src/engine/lint_tree.h src/engine/lint_lex.c src/engine/lint_lex.h \
