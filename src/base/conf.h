@@ -78,7 +78,7 @@ struct conf_schema {
 
 struct conf;
 
-enum { CONF_FILE_MOST = 4 << 20 /* bytes of a file */ };
+enum { CONF_FILE_MOST = 16 << 20 /* bytes of a file */ };
 
 /* Reads the file (path NULL: the defaults only) into `fixed`, which the caller owns and which must
  * live as long as the conf.  Schema and its texts are kept.  Free with conf_free. */

@@ -572,7 +572,7 @@ const struct sql sql_table[SQL_COUNT] = {
 
 	/*** rule sets, switches, inbox ***/
 	[SQL_SET_READ] = { "set_read", "",
-		"select c.set_id, s.hash, now() from current c left join rule_set s on s.id = c.set_id",
+		"select c.set_id, s.hash, clock_timestamp() from current c left join rule_set s on s.id = c.set_id",
 		SQL_LANE, false },
 	[SQL_SET_READ_TEXTS] = { "set_read_texts", "",
 		"select t.hash, s.level, t.path, t.bundle from current c "

@@ -32,8 +32,9 @@ static bool lint_is_line_end(int c)
 /* One character, or one end of a line: "\n", "\r", "\r\n" or "\n\r". */
 static void lint_skip(struct lint_parser *l)
 {
-	int c = *l->p++;
+	int c = lint_peek(l, 0);
 
+	l->p++;
 	if (!lint_is_line_end(c))
 		return;
 	l->line++;

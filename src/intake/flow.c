@@ -124,34 +124,45 @@ static void flow_insert(struct shop_event_list *list, struct shop_event *e)
 	TAILQ_INSERT_BEFORE(x, e, link);
 }
 
-/* Is its customer still to be found?  (Of one that is held the cards are known: held_cards.) */
-static bool flow_is_unknown(enum flow_place place)
+/* Is its customer still to be found?  Of one that is held the cards are known, and stand in held_cards, but for the
+ * obscure. */
+static bool flow_is_unknown(const struct shop_event *e, enum flow_place place)
 {
-	return place == FLOW_UNKNOWN || place == FLOW_ASKED;
+	return place == FLOW_UNKNOWN || place == FLOW_ASKED || (place == FLOW_HELD && e->obscure);
 }
 
 /* For a ticket that came alone: beyond all numbers of connections. */
 static const uint64_t FLOW_OWN_LINE = 1ull << 63;
 
-/* Of a line: how many of its events are unknown; those behind the first of them wait (form_must_wait). */
-static void flow_line_count(struct flow *f, const struct shop_event *e, bool before, bool after)
+/* Puts it among the unknown ones of its line. */
+static void flow_line_add(struct flow *f, struct shop_event *e)
 {
 	uint64_t line = e->ticket->line;
-	struct flow_line *x;
+	struct flow_line *x = map_get(&f->lines, MAP_KEY(line));
+	struct shop_event *before;
 
-	if (before == after)
-		return;
-	x = map_get(&f->lines, MAP_KEY(line));
 	if (x == NULL) {
 		x = xcalloc(1, sizeof *x);
+		TAILQ_INIT(x);
 		map_put(&f->lines, MAP_KEY(line), x);
 	}
-	if (before) {
-		if (--x->n_unknown == 0)
-			free(map_del(&f->lines, MAP_KEY(line)));
-	} else if (x->n_unknown++ == 0 || e->arrival < x->from) {
-		x->from = e->arrival;
-	}
+	TAILQ_FOREACH_REVERSE(before, x, flow_line, line_link)
+	if (before->arrival < e->arrival)
+		break;
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(x, before, e, line_link);
+	else
+		TAILQ_INSERT_HEAD(x, e, line_link);
+}
+
+static void flow_line_del(struct flow *f, struct shop_event *e)
+{
+	uint64_t line = e->ticket->line;
+	struct flow_line *x = map_get(&f->lines, MAP_KEY(line));
+
+	TAILQ_REMOVE(x, e, line_link);
+	if (TAILQ_EMPTY(x))
+		free(map_del(&f->lines, MAP_KEY(line)));
 }
 
 void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
@@ -160,7 +171,11 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 
 	if (from != NULL)
 		TAILQ_REMOVE(from, e, link);
-	flow_line_count(f, e, flow_is_unknown((enum flow_place)e->place), flow_is_unknown(to));
+	if (e->is_in_line && !flow_is_unknown(e, to))
+		flow_line_del(f, e);
+	else if (!e->is_in_line && flow_is_unknown(e, to))
+		flow_line_add(f, e);
+	e->is_in_line = flow_is_unknown(e, to);
 	if (e->place == FLOW_QUEUED)
 		e->queue->n_events--;
 	f->n_at[e->place]--;
@@ -355,6 +370,7 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 		e->ticket = t;
 		e->arrival = ++f->arrivals;
 		e->place = FLOW_NOWHERE;
+		e->is_in_line = e->obscure = false;
 		f->queued_bytes += e->data.n;
 		if (e->status == EVENT_QUARANTINED)
 			flow_place(f, e, FLOW_ASIDE);
@@ -491,6 +507,7 @@ void flow_turn(struct flow *f)
 	int64_t boot_us = flow_boot_us(f);
 
 	flow_find_late(f, boot_us);
+	f->stay_until_us = 0;
 	if (f->pause_us != 0 && boot_us >= f->pause_us)
 		flow_end_pause(f, boot_us);
 	for (int i = 0; i < f->n_lanes; i++) {
@@ -546,6 +563,8 @@ static int64_t flow_next_work_us(const struct flow *f)
 		next = f->pause_us;
 	if (f->share_until_us != 0 && f->share_until_us < next)
 		next = f->share_until_us;
+	if (f->stay_until_us != 0 && f->stay_until_us < next)
+		next = f->stay_until_us;
 	if (!f->asking && !TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us < next)
 		next = f->ask_not_before_us;
 	if (!f->asking && !TAILQ_EMPTY(&f->held) && f->held_until_us < next)

@@ -260,23 +260,28 @@ struct store_identity *flow_ask_find(
 
 /* ---- held events: a card that is to be joined was not to be had, or whose a key will be is not known yet ---- */
 
-/* Those of its cards that came later wait, too, whichever key they came with. */
-static void flow_hold_cards(struct flow *f, const struct shop_event *e)
+/* Those of its cards that came later wait, too, whichever key they came with.  False: a key leads to nobody here. */
+static bool flow_hold_cards(struct flow *f, const struct shop_event *e)
 {
+	bool all = true;
+
 	for (unsigned i = 0; i < flow_n_keys(e); i++) {
 		int64_t card = flow_known(f, e, flow_key(e, i)).customer;
 		uintptr_t first = card ? (uintptr_t)map_get(&f->held_cards, MAP_KEY(card)) : 0;
 
 		if (card != 0 && (first == 0 || first > e->arrival))
 			map_put(&f->held_cards, MAP_KEY(card), (void *)(uintptr_t)e->arrival);
+		all &= card != 0;
 	}
+	return all;
 }
 
 /* The asked event, and all that share an identity with it, wait. */
 static void flow_hold(struct flow *f, struct shop_event *e)
 {
-	flow_hold_cards(f, e);
-	f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
+	e->obscure = !flow_hold_cards(f, e) && e->place == FLOW_UNKNOWN; /* was not asked for */
+	if (TAILQ_EMPTY(&f->held))
+		f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
 	flow_place(f, e, FLOW_HELD);
 	flow_each_key(f, e, flow_key_add, &f->held_keys);
 }
@@ -490,11 +495,16 @@ static void flow_on_asked(void *arg, enum store_end end, const struct err *err)
 
 /* ---- handing out ---- */
 
+static struct who_card flow_cached(struct flow *f, const struct store_identity *a)
+{
+	return who_find(f->who, a->base, &(struct identity){ a->kind, a->value });
+}
+
 /* Another engine has joined the card that the cache knows, or was quicker with a key that is promised to it, and events
  * wait for that one: they come first.  Their batch finds so, and then they are asked for, too. */
 static bool flow_is_outdated(struct flow *f, const struct store_identity *a)
 {
-	struct who_card old = who_find(f->who, a->base, &(struct identity){ a->kind, a->value });
+	struct who_card old = flow_cached(f, a);
 
 	return old.customer != 0 && a->customer != 0 && old.customer != a->customer &&
 	       map_get(&f->customers, MAP_KEY(old.customer)) != NULL;
@@ -502,10 +512,20 @@ static bool flow_is_outdated(struct flow *f, const struct store_identity *a)
 
 static bool flow_comes_too_soon(const struct flow_lane *l, const struct shop_event *e)
 {
+	struct flow *f = l->flow;
+
 	for (unsigned i = 0; i < e->n_identity; i++) {
 		const struct store_identity *a = flow_ask_find(l, e, &e->identity[i]);
+		const struct flow_customer *old;
+		const struct shop_event *first;
+		int64_t card;
 
-		if (a != NULL && flow_is_outdated(l->flow, a))
+		if (a == NULL || !flow_is_outdated(f, a))
+			continue;
+		card = flow_cached(f, a).customer;
+		old = map_get(&f->customers, MAP_KEY(card));
+		first = TAILQ_FIRST(&old->events);
+		if (old->in_batch || (first != NULL && first->arrival < e->arrival))
 			return true;
 	}
 	return false;

@@ -2,8 +2,7 @@
  * accepted.c: one text and a count of its changes, odd while it is being written.
  *
  * The reader copies and looks whether the count is still the same: the parent never waits for a child.  A parent that
- * dies while it writes takes its children with it (proc_fork), so nobody looks at half a text for ever.  Rejected: a
- * digest, which can tell that the file was changed but not what was accepted; the children would then disagree.
+ * was killed while it wrote leaves an odd count: the reader gives up, as its own end is near.  Rejected: a digest, which can tell that the file was changed but not what was accepted; the children would then disagree.
  */
 #include "main/accepted.h"
 
@@ -15,6 +14,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { ACCEPTED_TRIES = 100000 /* each lets others run */ };
 
 struct accepted {
 	atomic_uint changes;
@@ -34,6 +35,7 @@ void accepted_put(struct accepted *a, const char *text)
 	n = n < CONF_FILE_MOST ? n : CONF_FILE_MOST;
 	atomic_fetch_add(&a->changes, 1);
 	atomic_store(&a->n, n);
+	atomic_thread_fence(memory_order_release); /* none of the text before the odd count */
 	memcpy(a->text, text, n);
 	atomic_thread_fence(memory_order_release);
 	atomic_fetch_add(&a->changes, 1);
@@ -41,7 +43,7 @@ void accepted_put(struct accepted *a, const char *text)
 
 char *accepted_get(const struct accepted *a)
 {
-	for (;;) {
+	for (int i = 0; i < ACCEPTED_TRIES; i++) {
 		unsigned before = atomic_load(&a->changes);
 		size_t n = atomic_load(&a->n);
 		char *copy;
@@ -57,4 +59,5 @@ char *accepted_get(const struct accepted *a)
 			return copy;
 		free(copy);
 	}
+	return NULL;
 }

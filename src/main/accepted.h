@@ -15,7 +15,7 @@ struct accepted;
 struct accepted *accepted_open(struct err *err);
 /* A text of at most CONF_FILE_MOST bytes. */
 void accepted_put(struct accepted *a, const char *text);
-/* A copy, to be freed.  Waits while the parent is just writing. */
+/* A copy, to be freed.  Waits while the parent is just writing; NULL: it does not come to an end, it must be dead. */
 char *accepted_get(const struct accepted *a);
 
 #endif

@@ -27,8 +27,11 @@ struct settings *role_reload(const struct role_env *env, const struct settings *
 {
 	struct settings_problems p = { 0 };
 	char *text = env->accepted ? accepted_get(env->accepted) : NULL;
-	struct settings *s = settings_read_text(*old->path ? old->path : NULL, text, old, &p);
+	struct settings *s;
 
+	if (env->accepted && text == NULL)
+		return NULL;
+	s = settings_read_text(*old->path ? old->path : NULL, text, old, &p);
 	free(text);
 	if (s) {
 		log_set_level(settings_log_level(s));
