@@ -146,9 +146,14 @@ static void flow_line_add(struct flow *f, struct shop_event *e)
 		TAILQ_INIT(x);
 		map_put(&f->lines, MAP_KEY(line), x);
 	}
-	TAILQ_FOREACH_REVERSE(before, x, flow_line, line_link)
-	if (before->arrival < e->arrival)
-		break;
+	if (!TAILQ_EMPTY(x) &&
+		TAILQ_FIRST(x)->arrival > e->arrival) { /* released ones come last first */
+		TAILQ_INSERT_HEAD(x, e, line_link);
+		return;
+	}
+	TAILQ_FOREACH_REVERSE (before, x, flow_line, line_link)
+		if (before->arrival < e->arrival)
+			break;
 	if (before != NULL)
 		TAILQ_INSERT_AFTER(x, before, e, line_link);
 	else
@@ -506,7 +511,12 @@ void flow_turn(struct flow *f)
 {
 	int64_t boot_us = flow_boot_us(f);
 
+	bool is_up = f->store->ops->is_up(f->store);
+
 	flow_find_late(f, boot_us);
+	if (is_up && !f->was_up)
+		f->up_since_us = boot_us;
+	f->was_up = is_up;
 	f->stay_until_us = 0;
 	if (f->pause_us != 0 && boot_us >= f->pause_us)
 		flow_end_pause(f, boot_us);
@@ -567,8 +577,10 @@ static int64_t flow_next_work_us(const struct flow *f)
 		next = f->stay_until_us;
 	if (!f->asking && !TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us < next)
 		next = f->ask_not_before_us;
-	if (!f->asking && !TAILQ_EMPTY(&f->held) && f->held_until_us < next)
-		next = f->held_until_us;
+	if (!f->asking && !TAILQ_EMPTY(&f->held) && f->held_until_us < next &&
+		f->ask_not_before_us < next)
+		next = f->held_until_us > f->ask_not_before_us ? f->held_until_us
+							       : f->ask_not_before_us;
 	return next;
 }
 

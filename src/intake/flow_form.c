@@ -104,7 +104,8 @@ static bool form_must_wait(
 	struct flow *f, const struct flow_customer *c, const struct shop_event *e)
 {
 	const struct flow_line *line = NULL;
-	int64_t until_us = e->ticket->since_us + FORM_ORDER_US;
+	int64_t since_us = e->ticket->since_us;
+	int64_t until_us = (since_us > f->up_since_us ? since_us : f->up_since_us) + FORM_ORDER_US;
 	uintptr_t held = 0;
 
 	if (f->lines.n > 0)

@@ -162,6 +162,8 @@ struct flow {
 	size_t n_at[FLOW_PLACES]; /* events there */
 	size_t crowd;             /* so many were on their way at once, lately */
 	int64_t share_until_us; /* boot clock: a lane waits for its share until then; 0: none does */
+	bool was_up;            /* the database, at the last turn */
+	int64_t up_since_us;    /* boot clock */
 	int64_t stay_until_us; /* boot clock: then the first goes that waits for its line; 0: none does */
 	uint64_t arrivals;  /* events submitted so far */
 	uint64_t own_lines; /* tickets that came by no line */

@@ -130,10 +130,23 @@ void flow_unpromise(struct flow *f, struct shop_event *e)
 	e->claims = 0;
 }
 
+/* What came behind this arrival for the card waits (form_must_wait). */
+static void flow_hold_card(struct flow *f, int64_t card, uint64_t arrival)
+{
+	uintptr_t first = card ? (uintptr_t)map_get(&f->held_cards, MAP_KEY(card)) : 0;
+
+	if (card != 0 && (first == 0 || first > arrival))
+		map_put(&f->held_cards, MAP_KEY(card), (void *)(uintptr_t)arrival);
+}
+
 enum { FLOW_JOINED_MOST = 100000 }; /* then all are forgotten: their loads find out again */
 
 void flow_note_join(struct flow *f, int64_t gone, int64_t living)
 {
+	uintptr_t held = (uintptr_t)map_get(&f->held_cards, MAP_KEY(gone));
+
+	if (held != 0)
+		flow_hold_card(f, living, held);
 	if (f->joined.n >= FLOW_JOINED_MOST)
 		map_fini(&f->joined);
 	map_put(&f->joined, MAP_KEY(gone), (void *)(intptr_t)living);
@@ -260,26 +273,30 @@ struct store_identity *flow_ask_find(
 
 /* ---- held events: a card that is to be joined was not to be had, or whose a key will be is not known yet ---- */
 
-/* Those of its cards that came later wait, too, whichever key they came with.  False: a key leads to nobody here. */
-static bool flow_hold_cards(struct flow *f, const struct shop_event *e)
+/* Those of its cards that came later wait, too, whichever key they came with: of the cards that the cache knows, and of
+ * those that the lane was told (NULL: it was not asked for).  False: a key leads to nobody. */
+static bool flow_hold_cards(struct flow *f, const struct flow_lane *l, const struct shop_event *e)
 {
 	bool all = true;
 
 	for (unsigned i = 0; i < flow_n_keys(e); i++) {
-		int64_t card = flow_known(f, e, flow_key(e, i)).customer;
-		uintptr_t first = card ? (uintptr_t)map_get(&f->held_cards, MAP_KEY(card)) : 0;
+		int64_t known = flow_known(f, e, flow_key(e, i)).customer;
+		const struct store_identity *a =
+			l != NULL ? flow_ask_find(l, e, flow_key(e, i)) : NULL;
 
-		if (card != 0 && (first == 0 || first > e->arrival))
-			map_put(&f->held_cards, MAP_KEY(card), (void *)(uintptr_t)e->arrival);
-		all &= card != 0;
+		flow_hold_card(f, known, e->arrival);
+		if (a != NULL)
+			flow_hold_card(f, a->customer, e->arrival);
+		all &= known != 0 || (a != NULL && a->customer != 0);
 	}
 	return all;
 }
 
-/* The asked event, and all that share an identity with it, wait. */
-static void flow_hold(struct flow *f, struct shop_event *e)
+/* The event, and all that share an identity with it, wait.  Asked for, a key that leads to nobody is a new one;
+ * `guess`: it may be anybody's. */
+static void flow_hold(struct flow *f, const struct flow_lane *l, struct shop_event *e, bool guess)
 {
-	e->obscure = !flow_hold_cards(f, e) && e->place == FLOW_UNKNOWN; /* was not asked for */
+	e->obscure = !flow_hold_cards(f, l, e) && guess;
 	if (TAILQ_EMPTY(&f->held))
 		f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
 	flow_place(f, e, FLOW_HELD);
@@ -339,7 +356,7 @@ bool flow_ask(struct flow *f, struct flow_lane *l)
 	while ((e = TAILQ_FIRST(&f->unknown)) != NULL &&
 		most + e->n_identity + 1 <= FLOW_ASK_MOST) {
 		if (flow_is_held(f, e)) {
-			flow_hold(f, e);
+			flow_hold(f, NULL, e, true);
 			continue;
 		}
 		most += e->n_identity + 1;
@@ -575,9 +592,12 @@ static void flow_found(struct flow_lane *l, struct shop_event *e)
 	struct flow *f = l->flow;
 	unsigned claims = 0;
 
-	if (flow_must_wait(l, e, a) ||
-		(a != NULL && !flow_claim_open(l, e, a->customer, &claims))) {
-		flow_hold(f, e);
+	if (flow_must_wait(l, e, a)) {
+		flow_hold(f, l, e, false);
+		return;
+	}
+	if (a != NULL && !flow_claim_open(l, e, a->customer, &claims)) {
+		flow_hold(f, l, e, true); /* a key has just become somebody's */
 		return;
 	}
 	flow_unask(f, e);
@@ -616,7 +636,7 @@ void flow_ask_done(struct flow_lane *l)
 		flow_place(f, e, FLOW_NOWHERE);
 		if (flow_is_held(f, e) || flow_comes_too_soon(l, e) ||
 			flow_pair_of(l, e, true, &pair))
-			flow_hold(f, e);
+			flow_hold(f, l, e, false);
 		else
 			flow_found(l, e);
 	}

@@ -1936,6 +1936,29 @@ static void test_who_came_later_is_not_waited_for(void **state)
 	assert_true(p.events[0].seq < p.events[1].seq);
 }
 
+/* P4: held for those before it on a card that is gone, it will be the living one's: what names that one waits. */
+static void test_who_is_held_keeps_his_place_on_the_living_card(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post both = { .done = 0 }, p = { .ticket.line = 7 };
+
+	(void)state;
+	post_one("2", IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&both, "3", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "9");
+	post_send(&both); /* the order is the browser's, too */
+	pump();
+	joined_elsewhere("4", "anna", "x");
+	post_as(&p, "5", IDENTITY_ORDER, "9");
+	post_also(post_as(&p, "6", IDENTITY_ID, "anna's other"), IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "7", IDENTITY_ID, "anna");
+	post_send(&p);
+	for (int i = 0; i < 10; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	all_events_are_of(anna);
+	assert_true(p.events[1].seq < p.events[2].seq);
+}
+
 /* P4: after a join the cache still leads to the card that is gone, by a key that the join did not see. */
 static void test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass(void **state)
 {
@@ -2085,6 +2108,7 @@ int main(void)
 		FLOW_TEST(test_a_join_that_waits_does_not_let_later_requests_pass),
 		FLOW_TEST(test_what_was_not_asked_for_does_not_let_later_requests_pass),
 		FLOW_TEST(test_who_came_later_is_not_waited_for),
+		FLOW_TEST(test_who_is_held_keeps_his_place_on_the_living_card),
 		FLOW_TEST(test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass),
 		FLOW_TEST(test_events_of_a_stale_card_keep_their_order),
 	};
