@@ -245,8 +245,7 @@ static void events_handle(void *arg, struct http_request *req)
 		.n = n,
 		.done = events_done,
 		.late = events_late,
-		.owner = r,
-		.line = req->line };
+		.owner = r };
 	for (size_t i = 0; i < n; i++)
 		envelope_admit(&r->ticket.events[i], &items[i], ADMIT_HTTP,
 			d->intake.wall_us(d->intake.arg), &arena);

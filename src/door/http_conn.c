@@ -16,7 +16,7 @@
  * requests from some hundred clients would hold up timers and the database's answers for seconds.
  *
  * A refusal whose body was not read ends with a ceremony (RFC 9112 9.6): send, shut our side, read and
- * forget for a second or so many bytes, close; else the kernel's reset would destroy the refusal on its way.
+ * forget for a second, close; else the kernel's reset would destroy the refusal on its way.
  */
 #include "door/http_conn.h"
 
@@ -725,7 +725,7 @@ void http_conn_open(struct http *h, int fd, const unsigned char address[16], str
 	TAILQ_INIT(&c->reqs);
 	TAILQ_INSERT_TAIL(&h->conns, c, link);
 	h->stats.connections++;
-	c->number = ++h->stats.accepted;
+	h->stats.accepted++;
 	FAILPOINT("http.accepted");
 	c->watch = loop_fd_open(h->loop, fd, conn_on_ready, c);
 	conn_rest(c);

@@ -124,50 +124,10 @@ static void flow_insert(struct shop_event_list *list, struct shop_event *e)
 	TAILQ_INSERT_BEFORE(x, e, link);
 }
 
-/* Is its customer still to be found?  Of one that is held the cards are known, and stand in held_cards, but for the
- * obscure. */
-static bool flow_is_unknown(const struct shop_event *e, enum flow_place place)
+/* Is its customer still to be found?  Of one that is held he is known, and somebody else's work on him holds nobody. */
+static bool flow_is_unknown(enum flow_place place)
 {
-	return place == FLOW_UNKNOWN || place == FLOW_ASKED || (place == FLOW_HELD && e->obscure);
-}
-
-/* For a ticket that came alone: beyond all numbers of connections. */
-static const uint64_t FLOW_OWN_LINE = 1ull << 63;
-
-/* Puts it among the unknown ones of its line. */
-static void flow_line_add(struct flow *f, struct shop_event *e)
-{
-	uint64_t line = e->ticket->line;
-	struct flow_line *x = map_get(&f->lines, MAP_KEY(line));
-	struct shop_event *before;
-
-	if (x == NULL) {
-		x = xcalloc(1, sizeof *x);
-		TAILQ_INIT(x);
-		map_put(&f->lines, MAP_KEY(line), x);
-	}
-	if (!TAILQ_EMPTY(x) &&
-		TAILQ_FIRST(x)->arrival > e->arrival) { /* released ones come last first */
-		TAILQ_INSERT_HEAD(x, e, line_link);
-		return;
-	}
-	TAILQ_FOREACH_REVERSE (before, x, flow_line, line_link)
-		if (before->arrival < e->arrival)
-			break;
-	if (before != NULL)
-		TAILQ_INSERT_AFTER(x, before, e, line_link);
-	else
-		TAILQ_INSERT_HEAD(x, e, line_link);
-}
-
-static void flow_line_del(struct flow *f, struct shop_event *e)
-{
-	uint64_t line = e->ticket->line;
-	struct flow_line *x = map_get(&f->lines, MAP_KEY(line));
-
-	TAILQ_REMOVE(x, e, line_link);
-	if (TAILQ_EMPTY(x))
-		free(map_del(&f->lines, MAP_KEY(line)));
+	return place == FLOW_UNKNOWN || place == FLOW_ASKED;
 }
 
 void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
@@ -176,11 +136,10 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 
 	if (from != NULL)
 		TAILQ_REMOVE(from, e, link);
-	if (e->is_in_line && !flow_is_unknown(e, to))
-		flow_line_del(f, e);
-	else if (!e->is_in_line && flow_is_unknown(e, to))
-		flow_line_add(f, e);
-	e->is_in_line = flow_is_unknown(e, to);
+	e->ticket->n_unknown -= flow_is_unknown((enum flow_place)e->place);
+	if (flow_is_unknown(to) &&
+		(e->ticket->n_unknown++ == 0 || e->arrival < e->ticket->unknown_from))
+		e->ticket->unknown_from = e->arrival;
 	if (e->place == FLOW_QUEUED)
 		e->queue->n_events--;
 	f->n_at[e->place]--;
@@ -364,8 +323,7 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 	t->pending = t->n;
 	t->since_us = flow_boot_us(f);
 	t->is_late = false;
-	if (t->line == 0)
-		t->line = FLOW_OWN_LINE | ++f->own_lines;
+	t->n_unknown = 0;
 	TAILQ_INSERT_TAIL(&f->tickets, t, link);
 	f->queued += t->n;
 	for (size_t i = 0; i < t->n; i++) {
@@ -375,7 +333,6 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 		e->ticket = t;
 		e->arrival = ++f->arrivals;
 		e->place = FLOW_NOWHERE;
-		e->is_in_line = e->obscure = false;
 		f->queued_bytes += e->data.n;
 		if (e->status == EVENT_QUARANTINED)
 			flow_place(f, e, FLOW_ASIDE);
@@ -511,13 +468,7 @@ void flow_turn(struct flow *f)
 {
 	int64_t boot_us = flow_boot_us(f);
 
-	bool is_up = f->store->ops->is_up(f->store);
-
 	flow_find_late(f, boot_us);
-	if (is_up && !f->was_up)
-		f->up_since_us = boot_us;
-	f->was_up = is_up;
-	f->stay_until_us = 0;
 	if (f->pause_us != 0 && boot_us >= f->pause_us)
 		flow_end_pause(f, boot_us);
 	for (int i = 0; i < f->n_lanes; i++) {
@@ -573,14 +524,10 @@ static int64_t flow_next_work_us(const struct flow *f)
 		next = f->pause_us;
 	if (f->share_until_us != 0 && f->share_until_us < next)
 		next = f->share_until_us;
-	if (f->stay_until_us != 0 && f->stay_until_us < next)
-		next = f->stay_until_us;
 	if (!f->asking && !TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us < next)
 		next = f->ask_not_before_us;
-	if (!f->asking && !TAILQ_EMPTY(&f->held) && f->held_until_us < next &&
-		f->ask_not_before_us < next)
-		next = f->held_until_us > f->ask_not_before_us ? f->held_until_us
-							       : f->ask_not_before_us;
+	if (!f->asking && !TAILQ_EMPTY(&f->held) && f->held_until_us < next)
+		next = f->held_until_us;
 	return next;
 }
 
@@ -671,7 +618,7 @@ bool flow_is_idle(const struct flow *f)
 	return TAILQ_EMPTY(&f->tickets);
 }
 
-static void flow_free_value(void *arg, struct span key, void *value)
+static void flow_customer_free(void *arg, struct span key, void *value)
 {
 	(void)arg;
 	(void)key;
@@ -695,16 +642,13 @@ void flow_close(struct flow *f)
 	}
 	if (f->judge != NULL)
 		judge_free(f->judge);
-	map_each(&f->customers, flow_free_value, NULL);
+	map_each(&f->customers, flow_customer_free, NULL);
 	map_fini(&f->customers);
-	map_each(&f->lines, flow_free_value, NULL);
-	map_fini(&f->lines);
 	map_fini(&f->pending_keys);
 	buf_free(&f->key_text);
 	map_fini(&f->promised_keys);
 	who_free(f->who);
 	map_fini(&f->held_keys);
-	map_fini(&f->held_cards);
 	map_fini(&f->lost_joins);
 	map_fini(&f->joined);
 	free(f);

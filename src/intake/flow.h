@@ -9,8 +9,8 @@
  * answer, never from inside flow_submit.  The ticket and its events are lent until then.
  * The host calls flow_turn at the end of each turn of its loop (it forms batches on idle lanes and never
  * blocks), and again at flow_next_us at the latest.  After a commit `poke` tells the host which couriers have
- * work.  Order: events of one ticket, and of the tickets of one line, are judged in the order submitted when they are
- * about the same customer; while it is being found who an event is about, those behind it wait, half a second at most.
+ * work.  Order: events of one ticket, and tickets of one door connection, are judged in the order submitted
+ * when they are about the same customer.
  */
 #include "base/err.h"
 #include "model/event.h"
@@ -30,12 +30,13 @@ struct event_ticket {
 	 * have been committed.  NULL: the door can wait (MQTT).  At most once, before done. */
 	void (*late)(struct event_ticket *);
 	void *owner;
-	uint64_t line; /* the connection that it came by, whose order is kept; 0: one of its own */
 	/* the flow's own */
 	size_t pending; /* events without status */
 	size_t bytes;
 	int64_t since_us; /* boot clock at submit */
 	bool is_late;
+	size_t n_unknown;      /* of them, whose customer is to be found */
+	uint64_t unknown_from; /* those behind this arrival wait for them */
 	TAILQ_ENTRY(event_ticket) link;
 };
 

@@ -11,7 +11,7 @@
 enum {
 	FORM_PATIENCE_US =
 		50000,          /* busy for longer: a batch of his own that may wait for the lock */
-	FORM_ORDER_US = 500000, /* so long an event waits for those before it in its line */
+	FORM_ORDER_US = 500000, /* so long an event waits for those before it in its request */
 	FORM_SHARE_LEAST = 16,  /* events in all: fewer are not shared out */
 	FORM_SHARE_ENOUGH = 50, /* a batch of so many is worth a commit of its own */
 	FORM_SHARE_US = 5000,   /* so long a lane waits for its share */
@@ -97,29 +97,14 @@ static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
 	return true;
 }
 
-/* One that came before it by its connection may be of the same customer, by a key that nobody here knows yet; or one
- * that came before it is held, and will be of the card that its customer's is joined with.  Not for ever: those may wait
- * for others in turn. */
-static bool form_must_wait(
-	struct flow *f, const struct flow_customer *c, const struct shop_event *e)
+/* One that came before it in its request may be of the same customer, by a key that nobody here knows yet.  Not for
+ * ever: those may wait for others in turn. */
+static bool form_must_wait(const struct flow *f, const struct shop_event *e)
 {
-	const struct flow_line *line = NULL;
-	int64_t since_us = e->ticket->since_us;
-	int64_t until_us = (since_us > f->up_since_us ? since_us : f->up_since_us) + FORM_ORDER_US;
-	uintptr_t held = 0;
+	const struct event_ticket *t = e->ticket;
 
-	if (f->lines.n > 0)
-		line = map_get(&f->lines, MAP_KEY(e->ticket->line));
-	if (f->held_cards.n > 0)
-		held = (uintptr_t)map_get(&f->held_cards, MAP_KEY(c->id));
-	if (!(line != NULL && e->arrival > TAILQ_FIRST(line)->arrival) &&
-		!(held != 0 && e->arrival > held))
-		return false;
-	if (flow_boot_us(f) >= until_us)
-		return false;
-	if (f->stay_until_us == 0 || until_us < f->stay_until_us)
-		f->stay_until_us = until_us;
-	return true;
+	return t->n_unknown > 0 && e->arrival > t->unknown_from &&
+	       flow_boot_us(f) - t->since_us < FORM_ORDER_US;
 }
 
 /* Takes this customer's events, as many as fit. */
@@ -133,7 +118,7 @@ static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flo
 
 	if (c->single)
 		room = 1;
-	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !form_must_wait(f, c, e) &&
+	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !form_must_wait(f, e) &&
 		form_key_is_new(keys, e)) {
 		if (v == NULL)
 			v = lane_add_visit(l, c);
@@ -211,8 +196,6 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	bool alone = false;
 	size_t n = 0, most;
 
-	if (TAILQ_EMPTY(&f->ready))
-		f->share_until_us = 0;
 	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
 		return false;
 	most = spare ? f->limits.batch : form_share(f, l, boot_us);
@@ -256,20 +239,18 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	return true;
 }
 
-/* Is it his turn to go while all others rest?  Not while his first event waits for one that has to be found. */
-static bool form_is_suspect(struct flow *f, const struct flow_customer *c, int64_t boot_us)
+static bool form_is_suspect(const struct flow_customer *c, int64_t boot_us)
 {
-	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us &&
-	       !form_must_wait(f, c, TAILQ_FIRST(&c->events));
+	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us;
 }
 
-bool flow_has_suspect(struct flow *f, int64_t boot_us)
+bool flow_has_suspect(const struct flow *f, int64_t boot_us)
 {
 	const struct flow_customer *c;
 
 	if (f->n_suspects > 0)
 		TAILQ_FOREACH (c, &f->ready, link)
-			if (form_is_suspect(f, c, boot_us))
+			if (form_is_suspect(c, boot_us))
 				return true;
 	return false;
 }
@@ -284,7 +265,7 @@ void lane_form_solo(struct flow *f, struct flow_lane *l, int64_t boot_us)
 	keys = form_keys_new(&l->batch.arena, f->solo_most);
 	for (c = TAILQ_FIRST(&f->ready); c != NULL && n < f->solo_most; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (form_is_suspect(f, c, boot_us))
+		if (form_is_suspect(c, boot_us))
 			n += lane_take_customer(f, l, c, 1, &keys);
 	}
 	lane_sort_visits(l);

@@ -46,9 +46,6 @@ struct flow_customer {
 };
 TAILQ_HEAD(flow_customer_list, flow_customer);
 
-/* Events of one connection whose customers are to be found, by arrival: what came behind the first of them waits. */
-TAILQ_HEAD(flow_line, shop_event);
-
 enum lane_step {
 	LANE_IDLE,
 	LANE_ASK,
@@ -141,7 +138,6 @@ struct flow {
 	struct shop_event_list unknown, held, aside;
 	bool aside_alone;      /* kept-aside ones could not be kept together: one at a time */
 	struct map held_keys;  /* identities of events in FLOW_HELD -> count */
-	struct map held_cards; /* whom those lead to -> arrival of the first, as a pointer */
 	int64_t held_until_us; /* boot clock */
 	bool asking;           /* a lane is finding customers or joining cards */
 	struct map lost_joins; /* cards whose joining was lost -> how often */
@@ -162,12 +158,7 @@ struct flow {
 	size_t n_at[FLOW_PLACES]; /* events there */
 	size_t crowd;             /* so many were on their way at once, lately */
 	int64_t share_until_us; /* boot clock: a lane waits for its share until then; 0: none does */
-	bool was_up;            /* the database, at the last turn */
-	int64_t up_since_us;    /* boot clock */
-	int64_t stay_until_us; /* boot clock: then the first goes that waits for its line; 0: none does */
-	uint64_t arrivals;  /* events submitted so far */
-	uint64_t own_lines; /* tickets that came by no line */
-	struct map lines;   /* ticket.line -> struct flow_line, while it has unknown ones */
+	uint64_t arrivals;      /* events submitted so far */
 	struct flow_lane lanes[FLOW_LANES_MOST];
 	int n_lanes;
 	/* due work */
@@ -261,7 +252,7 @@ void lane_sort_visits(struct flow_lane *l);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
 /* Is there a customer whose batches were lost and who may be tried now? */
-bool flow_has_suspect(struct flow *f, int64_t boot_us);
+bool flow_has_suspect(const struct flow *f, int64_t boot_us);
 /* One event of each, of as many as solo_most, and nothing else. */
 void lane_form_solo(struct flow *f, struct flow_lane *l, int64_t boot_us);
 

@@ -91,8 +91,6 @@ void flow_unask(struct flow *f, struct shop_event *e)
 	flow_each_key(f, e, flow_key_del, &f->pending_keys);
 	if (e->place == FLOW_HELD)
 		flow_each_key(f, e, flow_key_del, &f->held_keys);
-	if (f->held_keys.n == 0)
-		map_fini(&f->held_cards);
 }
 
 /* Browsers are no such keys: one that the cache does not know has often been here without a name. */
@@ -130,23 +128,10 @@ void flow_unpromise(struct flow *f, struct shop_event *e)
 	e->claims = 0;
 }
 
-/* What came behind this arrival for the card waits (form_must_wait). */
-static void flow_hold_card(struct flow *f, int64_t card, uint64_t arrival)
-{
-	uintptr_t first = card ? (uintptr_t)map_get(&f->held_cards, MAP_KEY(card)) : 0;
-
-	if (card != 0 && (first == 0 || first > arrival))
-		map_put(&f->held_cards, MAP_KEY(card), (void *)(uintptr_t)arrival);
-}
-
 enum { FLOW_JOINED_MOST = 100000 }; /* then all are forgotten: their loads find out again */
 
 void flow_note_join(struct flow *f, int64_t gone, int64_t living)
 {
-	uintptr_t held = (uintptr_t)map_get(&f->held_cards, MAP_KEY(gone));
-
-	if (held != 0)
-		flow_hold_card(f, living, held);
 	if (f->joined.n >= FLOW_JOINED_MOST)
 		map_fini(&f->joined);
 	map_put(&f->joined, MAP_KEY(gone), (void *)(intptr_t)living);
@@ -273,32 +258,10 @@ struct store_identity *flow_ask_find(
 
 /* ---- held events: a card that is to be joined was not to be had, or whose a key will be is not known yet ---- */
 
-/* Those of its cards that came later wait, too, whichever key they came with: of the cards that the cache knows, and of
- * those that the lane was told (NULL: it was not asked for).  False: a key leads to nobody. */
-static bool flow_hold_cards(struct flow *f, const struct flow_lane *l, const struct shop_event *e)
+/* The asked event, and all that share an identity with it, wait. */
+static void flow_hold(struct flow *f, struct shop_event *e)
 {
-	bool all = true;
-
-	for (unsigned i = 0; i < flow_n_keys(e); i++) {
-		int64_t known = flow_known(f, e, flow_key(e, i)).customer;
-		const struct store_identity *a =
-			l != NULL ? flow_ask_find(l, e, flow_key(e, i)) : NULL;
-
-		flow_hold_card(f, known, e->arrival);
-		if (a != NULL)
-			flow_hold_card(f, a->customer, e->arrival);
-		all &= known != 0 || (a != NULL && a->customer != 0);
-	}
-	return all;
-}
-
-/* The event, and all that share an identity with it, wait.  Asked for, a key that leads to nobody is a new one;
- * `guess`: it may be anybody's. */
-static void flow_hold(struct flow *f, const struct flow_lane *l, struct shop_event *e, bool guess)
-{
-	e->obscure = !flow_hold_cards(f, l, e) && guess;
-	if (TAILQ_EMPTY(&f->held))
-		f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
+	f->held_until_us = flow_boot_us(f) + FLOW_HOLD_US;
 	flow_place(f, e, FLOW_HELD);
 	flow_each_key(f, e, flow_key_add, &f->held_keys);
 }
@@ -338,7 +301,6 @@ static void flow_release(struct flow *f)
 		flow_each_key(f, e, flow_key_del, &f->held_keys);
 		flow_place(f, e, FLOW_UNKNOWN);
 	}
-	map_fini(&f->held_cards);
 }
 
 /* ---- asking ---- */
@@ -356,7 +318,7 @@ bool flow_ask(struct flow *f, struct flow_lane *l)
 	while ((e = TAILQ_FIRST(&f->unknown)) != NULL &&
 		most + e->n_identity + 1 <= FLOW_ASK_MOST) {
 		if (flow_is_held(f, e)) {
-			flow_hold(f, NULL, e, true);
+			flow_hold(f, e);
 			continue;
 		}
 		most += e->n_identity + 1;
@@ -512,16 +474,11 @@ static void flow_on_asked(void *arg, enum store_end end, const struct err *err)
 
 /* ---- handing out ---- */
 
-static struct who_card flow_cached(struct flow *f, const struct store_identity *a)
-{
-	return who_find(f->who, a->base, &(struct identity){ a->kind, a->value });
-}
-
 /* Another engine has joined the card that the cache knows, or was quicker with a key that is promised to it, and events
  * wait for that one: they come first.  Their batch finds so, and then they are asked for, too. */
 static bool flow_is_outdated(struct flow *f, const struct store_identity *a)
 {
-	struct who_card old = flow_cached(f, a);
+	struct who_card old = who_find(f->who, a->base, &(struct identity){ a->kind, a->value });
 
 	return old.customer != 0 && a->customer != 0 && old.customer != a->customer &&
 	       map_get(&f->customers, MAP_KEY(old.customer)) != NULL;
@@ -529,20 +486,10 @@ static bool flow_is_outdated(struct flow *f, const struct store_identity *a)
 
 static bool flow_comes_too_soon(const struct flow_lane *l, const struct shop_event *e)
 {
-	struct flow *f = l->flow;
-
 	for (unsigned i = 0; i < e->n_identity; i++) {
 		const struct store_identity *a = flow_ask_find(l, e, &e->identity[i]);
-		const struct flow_customer *old;
-		const struct shop_event *first;
-		int64_t card;
 
-		if (a == NULL || !flow_is_outdated(f, a))
-			continue;
-		card = flow_cached(f, a).customer;
-		old = map_get(&f->customers, MAP_KEY(card));
-		first = TAILQ_FIRST(&old->events);
-		if (old->in_batch || (first != NULL && first->arrival < e->arrival))
+		if (a != NULL && flow_is_outdated(l->flow, a))
 			return true;
 	}
 	return false;
@@ -592,12 +539,9 @@ static void flow_found(struct flow_lane *l, struct shop_event *e)
 	struct flow *f = l->flow;
 	unsigned claims = 0;
 
-	if (flow_must_wait(l, e, a)) {
-		flow_hold(f, l, e, false);
-		return;
-	}
-	if (a != NULL && !flow_claim_open(l, e, a->customer, &claims)) {
-		flow_hold(f, l, e, true); /* a key has just become somebody's */
+	if (flow_must_wait(l, e, a) ||
+		(a != NULL && !flow_claim_open(l, e, a->customer, &claims))) {
+		flow_hold(f, e);
 		return;
 	}
 	flow_unask(f, e);
@@ -636,7 +580,7 @@ void flow_ask_done(struct flow_lane *l)
 		flow_place(f, e, FLOW_NOWHERE);
 		if (flow_is_held(f, e) || flow_comes_too_soon(l, e) ||
 			flow_pair_of(l, e, true, &pair))
-			flow_hold(f, l, e, false);
+			flow_hold(f, e);
 		else
 			flow_found(l, e);
 	}

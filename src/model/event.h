@@ -77,11 +77,8 @@ struct shop_event {
 	struct event_ticket *ticket;
 	/* the flow's own: where it stands */
 	TAILQ_ENTRY(shop_event) link;
-	struct flow_customer *queue;       /* the customer queue it stands in, or NULL */
-	uint64_t arrival;                  /* the order in which the doors submitted them */
-	TAILQ_ENTRY(shop_event) line_link; /* among those of its line that are unknown */
-	bool is_in_line;
-	bool obscure; /* held before it was asked for, with a key that leads to nobody here */
+	struct flow_customer *queue; /* the customer queue it stands in, or NULL */
+	uint64_t arrival;            /* the order in which the doors submitted them */
 	unsigned
 		claims; /* bit per identity, one more for `previous`: its batch gives that key to its customer */
 	int place;   /* enum flow_place */

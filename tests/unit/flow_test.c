@@ -1822,6 +1822,7 @@ static void test_what_comes_back_goes_before_what_is_held(void **state)
 	all_events_are_of(anna);
 }
 
+/* P4: a card that another engine joined meanwhile: what waited for it keeps its order, whichever key it came with. */
 /* P4: of two events of one request the first names the customer by a key that this engine does not know. */
 static void test_an_unknown_key_does_not_let_later_events_pass(void **state)
 {
@@ -1838,125 +1839,6 @@ static void test_an_unknown_key_does_not_let_later_events_pass(void **state)
 	assert_int_equal(p.events[0].customer, anna);
 	assert_int_equal(p.events[1].customer, anna);
 	assert_true(p.events[0].seq < p.events[1].seq);
-}
-
-/* P4: the same for two requests of one connection. */
-static void test_an_unknown_key_does_not_let_later_requests_pass(void **state)
-{
-	int64_t anna = post_one("1", IDENTITY_ID, "anna");
-	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
-
-	(void)state;
-	elsewhere(IDENTITY_ANONYMOUS, "x", anna);
-	post_as(&p, "2", IDENTITY_ANONYMOUS, "x");
-	post_as(&q, "3", IDENTITY_ID, "anna");
-	post_send(&p);
-	post_send(&q);
-	pump();
-	assert_int_equal(p.done + q.done, 2);
-	all_events_are_of(anna);
-	assert_true(p.events[0].seq < q.events[0].seq);
-}
-
-/* P4: a card is not to be had for a join, and what came later names the other one by another key. */
-static void test_a_join_that_waits_does_not_let_later_requests_pass(void **state)
-{
-	int64_t anna = post_one("1", IDENTITY_ID, "anna");
-	int64_t browser = post_one("2", IDENTITY_ANONYMOUS, "x");
-	struct post both = { .done = 0 }, p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
-
-	(void)state;
-	post_also(post_as(&both, "3", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "9");
-	post_send(&both); /* the order is the browser's, too */
-	pump();
-	mem_hold(store, anna, true);
-	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
-	post_as(&q, "5", IDENTITY_ORDER, "9");
-	post_send(&p);
-	post_send(&q);
-	for (int i = 0; i < 5; i++, now_us += 10000)
-		pump();
-	assert_int_equal(p.done + q.done, 0);
-	mem_hold(store, anna, false);
-	for (int i = 0; i < 5; i++, now_us += 10000)
-		pump();
-	assert_int_equal(p.done + q.done, 2);
-	assert_int_equal(card_of(browser)->merged_into, anna);
-	assert_true(p.events[0].seq < q.events[0].seq);
-}
-
-/* P4: what is held because it shares a key with one that waits may be about anybody. */
-static void test_what_was_not_asked_for_does_not_let_later_requests_pass(void **state)
-{
-	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
-		boris = post_one("2", IDENTITY_ID, "boris");
-	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
-
-	(void)state;
-	post_one("3", IDENTITY_ANONYMOUS, "x");
-	elsewhere(IDENTITY_ID, "boris too", boris);
-	mem_hold(store, anna, true);
-	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
-	post_send(&p);
-	pump(); /* it is held: its cards are to be joined */
-	post_also(post_as(&q, "5", IDENTITY_ID, "boris too"), IDENTITY_ANONYMOUS, "x");
-	post_as(&q, "6", IDENTITY_ID, "boris");
-	post_send(&q);
-	for (int i = 0; i < 5; i++, now_us += 10000)
-		pump();
-	mem_hold(store, anna, false);
-	for (int i = 0; i < 5; i++, now_us += 10000)
-		pump();
-	assert_int_equal(p.done + q.done, 2);
-	assert_int_equal(q.events[0].customer, boris);
-	assert_int_equal(q.events[1].customer, boris);
-	assert_true(q.events[0].seq < q.events[1].seq);
-}
-
-/* Two events that wait for each other: one for those on the card that is gone, which came after it. */
-static void test_who_came_later_is_not_waited_for(void **state)
-{
-	int64_t anna = post_one("1", IDENTITY_ID, "anna");
-	struct post both = { .done = 0 }, p = { .done = 0 };
-
-	(void)state;
-	post_one("2", IDENTITY_ANONYMOUS, "x");
-	post_also(post_as(&both, "3", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "9");
-	post_send(&both); /* the order is the browser's, too */
-	pump();
-	joined_elsewhere("4", "anna", "x");
-	post_also(post_as(&p, "5", IDENTITY_ID, "anna's other"), IDENTITY_ANONYMOUS, "x");
-	post_as(&p, "6", IDENTITY_ORDER, "9");
-	post_send(&p);
-	for (int i = 0; i < 5; i++, now_us += 10000)
-		pump();
-	assert_int_equal(p.done, 1);
-	assert_int_equal(p.events[0].customer, anna);
-	assert_int_equal(p.events[1].customer, anna);
-	assert_true(p.events[0].seq < p.events[1].seq);
-}
-
-/* P4: held for those before it on a card that is gone, it will be the living one's: what names that one waits. */
-static void test_who_is_held_keeps_his_place_on_the_living_card(void **state)
-{
-	int64_t anna = post_one("1", IDENTITY_ID, "anna");
-	struct post both = { .done = 0 }, p = { .ticket.line = 7 };
-
-	(void)state;
-	post_one("2", IDENTITY_ANONYMOUS, "x");
-	post_also(post_as(&both, "3", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "9");
-	post_send(&both); /* the order is the browser's, too */
-	pump();
-	joined_elsewhere("4", "anna", "x");
-	post_as(&p, "5", IDENTITY_ORDER, "9");
-	post_also(post_as(&p, "6", IDENTITY_ID, "anna's other"), IDENTITY_ANONYMOUS, "x");
-	post_as(&p, "7", IDENTITY_ID, "anna");
-	post_send(&p);
-	for (int i = 0; i < 10; i++, now_us += 10000)
-		pump();
-	assert_int_equal(p.done, 1);
-	all_events_are_of(anna);
-	assert_true(p.events[1].seq < p.events[2].seq);
 }
 
 /* P4: after a join the cache still leads to the card that is gone, by a key that the join did not see. */
@@ -1983,7 +1865,6 @@ static void test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass
 	assert_true(p.events[0].seq < p.events[1].seq);
 }
 
-/* P4: a card that another engine joined meanwhile: what waited for it keeps its order, whichever key it came with. */
 static void test_events_of_a_stale_card_keep_their_order(void **state)
 {
 	struct flow *ours = flow, *other;
@@ -2104,11 +1985,6 @@ int main(void)
 		FLOW_TEST(test_a_join_keeps_the_order),
 		FLOW_TEST(test_numbers_lead_through_tombstones),
 		FLOW_TEST(test_an_unknown_key_does_not_let_later_events_pass),
-		FLOW_TEST(test_an_unknown_key_does_not_let_later_requests_pass),
-		FLOW_TEST(test_a_join_that_waits_does_not_let_later_requests_pass),
-		FLOW_TEST(test_what_was_not_asked_for_does_not_let_later_requests_pass),
-		FLOW_TEST(test_who_came_later_is_not_waited_for),
-		FLOW_TEST(test_who_is_held_keeps_his_place_on_the_living_card),
 		FLOW_TEST(test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass),
 		FLOW_TEST(test_events_of_a_stale_card_keep_their_order),
 	};
