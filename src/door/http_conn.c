@@ -16,7 +16,7 @@
  * requests from some hundred clients would hold up timers and the database's answers for seconds.
  *
  * A refusal whose body was not read ends with a ceremony (RFC 9112 9.6): send, shut our side, read and
- * forget for a second, close; else the kernel's reset would destroy the refusal on its way.
+ * forget for a second, at most HTTP_LINGER_MOST bytes, close; else the kernel's reset would destroy the refusal on its way.
  */
 #include "door/http_conn.h"
 

@@ -9,8 +9,9 @@
  * answer, never from inside flow_submit.  The ticket and its events are lent until then.
  * The host calls flow_turn at the end of each turn of its loop (it forms batches on idle lanes and never
  * blocks), and again at flow_next_us at the latest.  After a commit `poke` tells the host which couriers have
- * work.  Order: events of one ticket, and tickets of one door connection, are judged in the order submitted
- * when they are about the same customer.
+ * work.  Order: events of one ticket are judged in the order submitted when they are about the same customer
+ * (while it is being found who one is about, those behind it wait, half a second at most); so are those of tickets that
+ * follow each other, unless an earlier one names the customer by a key that is not known here.
  */
 #include "base/err.h"
 #include "model/event.h"

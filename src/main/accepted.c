@@ -2,7 +2,8 @@
  * accepted.c: one text and a count of its changes, odd while it is being written.
  *
  * The reader copies and looks whether the count is still the same: the parent never waits for a child.  A parent that
- * was killed while it wrote leaves an odd count: the reader gives up, as its own end is near.  Rejected: a digest, which can tell that the file was changed but not what was accepted; the children would then disagree.
+ * was killed while it wrote leaves an odd count: the reader gives up, as its own end is near.  Rejected: a digest, which
+ * can tell that the file was changed but not what was accepted; the children would then disagree.
  */
 #include "main/accepted.h"
 
