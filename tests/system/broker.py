@@ -17,6 +17,8 @@ import subprocess
 import tempfile
 import time
 
+from ports import free_port
+
 SHIPPED = os.path.join(os.path.dirname(__file__), "..", "..", "etc", "mosquitto.conf")
 
 
@@ -24,12 +26,6 @@ def find_program():
     """The broker's program, or None."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
     return shutil.which("mosquitto", path=path)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Broker:

@@ -16,12 +16,13 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
 
 import psycopg2
+
+from ports import free_port
 
 BUILD = os.environ.get("NUDGED_BUILD", os.getcwd())
 NUDGED = os.path.join(BUILD, "nudged")
@@ -57,12 +58,6 @@ def has_failpoints():
 def is_sanitized():
     with open(NUDGED, "rb") as file:
         return b"__asan_init" in file.read()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def is_alive(pid):

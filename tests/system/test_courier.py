@@ -21,6 +21,7 @@ import pytest
 
 from cluster import Postgres
 from daemon import until
+from ports import free_port
 from smtpd import DRIP, DROP, STALL, Smtpd, make_certificates
 
 BUILD = os.environ.get("NUDGED_BUILD", os.getcwd())
@@ -739,12 +740,6 @@ def test_a_record_that_the_database_refuses_holds_up_nothing(bench, smtp):
 
 
 # publish
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
 
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -18,6 +17,7 @@ import time
 import pytest
 
 from cluster import Postgres, find_bin
+from ports import free_port
 
 BUILD = os.environ.get("NUDGED_BUILD", os.getcwd())
 NUDGED, NUDGECTL = os.path.join(BUILD, "nudged"), os.path.join(BUILD, "nudgectl")
@@ -84,9 +84,7 @@ def test_P9_no_event_after_a_reload_has_the_old_rules(pg, tmp_path):
         return subprocess.run([NUDGECTL, "--config", str(conf), *args], env=ENV, check=True, timeout=60, text=True,
                               stdout=subprocess.PIPE).stdout
 
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     for name in ("rules", "templates"):
         (tmp_path / name).mkdir()
     conf, rule = tmp_path / "nudged.conf", tmp_path / "rules" / "counts.lua"

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from cluster import Postgres, find_bin
+from ports import free_port
 
 BUILD = os.environ.get("NUDGED_BUILD", os.getcwd())
 NUDGED = os.path.join(BUILD, "nudged")
@@ -22,12 +23,6 @@ NUDGED = os.path.join(BUILD, "nudged")
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 pytestmark = pytest.mark.skipif(not os.path.exists(NUDGED), reason="no nudged in $NUDGED_BUILD")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def until(what, seconds=10.0, step=0.02):
