@@ -32,7 +32,7 @@ struct db_env {
 	unsigned users;           /* enum sql_user: which statements it will send */
 	bool unsafe_durability;   /* go on where fsync and the like are off */
 	int statement_timeout_ms; /* 0: none */
-	int idle_timeout_ms;   /* the server ends who idles in a transaction for so long; 0: 10 s */
+	int idle_timeout_ms; /* the server ends who idles in a transaction for so long; 0: 10 s (and see keeper.h) */
 	int answer_timeout_ms; /* no answer for so long: the connection is dropped */
 	/* It came up or went down; may be NULL. */
 	void (*on_state)(void *arg, bool up);
@@ -56,7 +56,7 @@ bool db_is_unsafe(const struct db_conn *c);
 void db_send(struct db_conn *c, struct bind *b, db_rows_fn *fn, void *arg, unsigned tag);
 /* The same for a statement without parameters. */
 void db_send_plain(struct db_conn *c, enum sql_id sql, db_rows_fn *fn, void *arg, unsigned tag);
-/* Text that is made at run time (names of partitions): db/schema only. */
+/* Text that is made at run time (names of partitions): db/keeper only. */
 void db_send_text(struct db_conn *c, const char *sql);
 void db_sync(struct db_conn *c, db_end_fn *fn, void *arg);
 /* Hands to the socket what was sent so far; db_sync does it, so only a test that dies in between wants it. */

@@ -6,7 +6,8 @@ libnudged_a_SOURCES += \
 	src/db/conn.c src/db/conn.h \
 	src/db/block.c src/db/block.h \
 	src/db/read.c src/db/read.h \
-	src/db/schema.c src/db/schema.h
+	src/db/schema.c src/db/schema.h \
+	src/db/keeper.c src/db/keeper.h
 
 sqldir = $(pkgdatadir)/sql
 dist_sql_DATA = sql/001_tables.sql sql/002_partitions.sql sql/003_views.sql sql/004_claims.sql \

@@ -784,6 +784,14 @@ const struct sql sql_table[SQL_COUNT] = {
 		false },
 	[SQL_PARTITIONS_OLD] = { "partitions_old", "ss",
 		"select parent, name, todo from partitions_old($1, $2)", SQL_KEEPER, false },
+	/* Sessions of this program that wait for the rest of a group, or for their answer to be read, for $1 ms. */
+	[SQL_END_SILENT] = { "end_silent", "n",
+		"select application_name, pid::bigint, extract(epoch from clock_timestamp() - state_change)::bigint, "
+		"pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
+		"and usename = current_user and application_name like 'nudge%' and state = 'active' "
+		"and wait_event in ('ClientRead', 'ClientWrite') "
+		"and state_change < clock_timestamp() - $1 * interval '1 ms'",
+		SQL_KEEPER, false },
 	/* Couriers expire what they come for; this is for channels that have none anywhere. */
 	[SQL_EXPIRE_UNCLAIMED] = { "expire_unclaimed", "",
 		"with c as (select c.id, m.id as message from message m join customer c "

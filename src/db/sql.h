@@ -138,6 +138,7 @@ enum sql_id {
 	SQL_PARTITIONS_AHEAD,
 	SQL_PARTITIONS_UNTIL,
 	SQL_PARTITIONS_OLD,
+	SQL_END_SILENT,
 	SQL_EXPIRE_UNCLAIMED, /* what no courier came for, at most SQL_PRUNE_ROWS */
 	SQL_PRUNE_MESSAGE,
 	SQL_PRUNE_TASK,
@@ -207,7 +208,7 @@ enum sql_id {
 
 enum sql_user {
 	SQL_LANE = 1,   /* the lanes of store/pg */
-	SQL_KEEPER = 2, /* db/schema's keeper */
+	SQL_KEEPER = 2, /* db/keeper */
 	SQL_SEAT = 8,   /* door/mqtt_seat */
 	SQL_TOOL = 4,   /* db/block: couriers, nudgectl; prepared when first used */
 	SQL_API = 16,   /* door/ask: what people and their programs look at */

@@ -17,7 +17,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/now.h"
-#include "db/schema.h"
+#include "db/keeper.h"
 #include "door/metrics.h"
 #include "engine/judge.h"
 #include "intake/admit.h"
@@ -54,7 +54,7 @@ struct engine {
 	struct store *store;
 	struct flow *flow;
 	struct engine_doors *doors;
-	struct schema_keeper *keeper;
+	struct keeper *keeper;
 	struct engine_mqtt *mqtt; /* NULL: not configured */
 	struct metrics_slot *metrics;
 	bool listening, doors_drained, mqtt_drained, striking;
@@ -322,10 +322,10 @@ static void engine_on_term(void *arg, int signo)
 
 static struct judge_env engine_judge_env(struct engine *e);
 
-/* [keep] as the keeper of partitions wants it. */
-static struct schema_keep engine_keep(const struct settings *s)
+/* [keep] as the keeper wants it. */
+static struct keeper_months engine_keep(const struct settings *s)
 {
-	return (struct schema_keep){ .events = s->keep.events,
+	return (struct keeper_months){ .events = s->keep.events,
 		.chain_log = s->keep.chain_log,
 		.messages = s->keep.messages,
 		.tasks = s->keep.tasks,
@@ -336,11 +336,11 @@ static struct schema_keep engine_keep(const struct settings *s)
 
 static void engine_use_settings(struct engine *e, struct settings *s)
 {
-	struct schema_keep keep = engine_keep(s);
+	struct keeper_months keep = engine_keep(s);
 	struct judge_env judge;
 
 	e->settings = s;
-	schema_keeper_set(e->keeper, &keep);
+	keeper_set(e->keeper, &keep);
 	judge = engine_judge_env(e);
 	engine_doors_use(e->doors, s);
 	pg_set_shops(e->store, s->shops, s->nshops);
@@ -546,7 +546,7 @@ static void engine_look(void *arg, struct health_state *ret)
 	ret->clocks_disagree = stats.skewed; /* no reason to send nobody here: events are taken */
 	ret->draining = e->step == ENGINE_DRAIN;
 	ret->unsafe_durability = pg_is_unsafe(e->store) || engine_doors_is_unsafe(e->doors);
-	ret->partitions_until_us = schema_keeper_until_us(e->keeper);
+	ret->partitions_until_us = keeper_until_us(e->keeper);
 	ret->rule_set = flow_set_id(e->flow);
 }
 
@@ -578,7 +578,7 @@ static bool engine_open_doors(struct engine *e, struct err *err)
 
 static bool engine_open(struct engine *e, struct err *err)
 {
-	struct schema_keep keep = engine_keep(e->settings);
+	struct keeper_months keep = engine_keep(e->settings);
 
 	if ((e->loop = loop_open(err)) == NULL)
 		return false;
@@ -591,7 +591,8 @@ static bool engine_open(struct engine *e, struct err *err)
 	engine_admit_limits(e->settings);
 	engine_open_store(e);
 	engine_open_flow(e);
-	e->keeper = schema_keeper_open(e->loop, e->settings->database.dsn, &keep);
+	e->keeper = keeper_open(e->loop, e->settings->database.dsn,
+		(int)(e->settings->database.idle_timeout_us / 1000), &keep);
 	if (!engine_open_doors(e, err))
 		return false;
 	e->wake = loop_fd_open(e->loop, e->env->wake_fd, engine_on_wake, e);
@@ -611,7 +612,7 @@ static void engine_close(struct engine *e)
 	flow_close(e->flow);
 	engine_mqtt_close(e->mqtt);
 	engine_doors_close(e->doors);
-	schema_keeper_close(e->keeper);
+	keeper_close(e->keeper);
 	loop_fd_close(e->wake);
 	loop_signal_close(e->on_term);
 	loop_signal_close(e->on_hup);

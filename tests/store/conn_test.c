@@ -4,8 +4,10 @@
 #include "base/mem.h"
 #include "db/block.h"
 #include "db/conn.h"
+#include "db/keeper.h"
 #include "db/schema.h"
 
+#include <libpq-fe.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -341,8 +343,8 @@ static void test_binary_arrays_go_and_come(void **state)
 
 static void test_keeper_makes_and_drops(void **state)
 {
-	struct schema_keep keep = { .events = 1, .quarantine = 2, .messages = 2 };
-	struct schema_keeper *k;
+	struct keeper_months keep = { .events = 1, .quarantine = 2, .messages = 2 };
+	struct keeper *k;
 
 	(void)state;
 	script("select nudged.partition_make('event', '2020-01-01 00:00:00+00'); "
@@ -352,7 +354,7 @@ static void test_keeper_makes_and_drops(void **state)
 	       "insert into nudged.message (id, customer, store, rule, channel, class, created, due, state) "
 	       "select g, 1, 'n', 'r', 'email', 'bulk', now() - interval '1 year', now(), "
 	       "case g when 1 then 'ready' else 'sent' end from generate_series(1, 3) g");
-	k = schema_keeper_open(loop, dsn, &keep);
+	k = keeper_open(loop, dsn, 1000, &keep);
 	for (int i = 0; i < 100; i++) {
 		struct err err;
 		struct loop_timer *t = loop_timer_open(loop, (loop_fn *)loop_stop, loop);
@@ -370,14 +372,85 @@ static void test_keeper_makes_and_drops(void **state)
 		gone = db_rows_count(rows) == 0;
 		block_rows_free(rows);
 		block_close(b);
-		if (gone && schema_keeper_until_us(k) != 0)
+		if (gone && keeper_until_us(k) != 0)
 			break;
 		assert_true(i < 99);
 	}
-	assert_true(schema_keeper_until_us(k) > 1763683200000000);
+	assert_true(keeper_until_us(k) > 1763683200000000);
 	script("do $$ begin if to_regclass('nudged.chain_log_2020_01') is null then raise exception "
 	       "'dropped'; end if; end $$");
-	schema_keeper_close(k);
+	keeper_close(k);
+}
+
+/* A session in a transaction that holds the lock; never looked at again. */
+static PGconn *session_of(const char *name, int lock)
+{
+	char *info = xasprintf("%s application_name='%s'", dsn, name), *sql;
+	PGconn *c = PQconnectdb(info);
+
+	assert_int_equal(PQstatus(c), CONNECTION_OK);
+	sql = xasprintf("begin; select pg_advisory_xact_lock(%d)", lock);
+	PQclear(PQexec(c, sql));
+	assert_int_equal(PQtransactionStatus(c), PQTRANS_INTRANS);
+	free(sql);
+	free(info);
+	return c;
+}
+
+static bool is_held(int lock)
+{
+	struct err err;
+	struct block *b = block_open(dsn, "test", BLOCK_CHECKED, 5000, &err);
+	char *sql = xasprintf("select where pg_try_advisory_xact_lock(%d)", lock);
+	struct db_rows *rows = NULL;
+	bool held;
+
+	assert_true(block_script(b, sql, &rows, &err));
+	held = db_rows_count(rows) == 0;
+	block_rows_free(rows);
+	block_close(b);
+	free(sql);
+	return held;
+}
+
+/* P16: a process that is frozen while it sends a group, or before it reads its answer, holds nothing for ever; who works, and
+ * who is none of us, is left alone. */
+static void test_keeper_ends_who_fell_silent(void **state)
+{
+	enum { SENDS, READS, WORKS, OTHER, N };
+	struct keeper_months keep = { 0 };
+	PGconn *sessions[N];
+	struct keeper *k;
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		sessions[i] = session_of(i == OTHER ? "somebody" : "nudged engine1 1", 1000 + i);
+	for (int i = SENDS; i <= OTHER; i += OTHER - SENDS) {
+		assert_true(PQenterPipelineMode(sessions[i]));
+		assert_true(PQsendQueryParams(sessions[i], "select", 0, NULL, NULL, NULL, NULL, 0));
+		assert_true(PQsendFlushRequest(sessions[i])); /* and no Sync */
+	}
+	assert_true(PQsendQuery(sessions[READS], "select repeat('x', 100000000)"));
+	assert_true(PQsendQuery(sessions[WORKS], "select pg_sleep(600)"));
+	for (int i = 0; i < N; i++)
+		assert_int_equal(PQflush(sessions[i]), 0);
+	k = keeper_open(loop, dsn, 1000, &keep);
+	for (int i = 0; is_held(1000 + SENDS) || is_held(1000 + READS); i++) {
+		struct err err;
+		struct loop_timer *t = loop_timer_open(loop, (loop_fn *)loop_stop, loop);
+
+		assert_true(i < 200);
+		loop_timer_in(t, 50000);
+		assert_true(loop_run(loop, &err));
+		loop_timer_close(t);
+	}
+	assert_true(is_held(1000 + WORKS));
+	assert_true(is_held(1000 + OTHER));
+	keeper_close(k);
+	script("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(6%' "
+	       "and pid <> pg_backend_pid()");
+	for (int i = 0; i < N; i++)
+		PQfinish(sessions[i]);
 }
 
 int main(void)
@@ -395,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_block_times_out),
 		cmocka_unit_test(test_refuses_a_newer_schema),
 		cmocka_unit_test(test_keeper_makes_and_drops),
+		cmocka_unit_test(test_keeper_ends_who_fell_silent),
 		cmocka_unit_test(test_refuses_unsafe_durability),
 	};
 
