@@ -245,7 +245,8 @@ static void events_handle(void *arg, struct http_request *req)
 		.n = n,
 		.done = events_done,
 		.late = events_late,
-		.owner = r };
+		.owner = r,
+		.line = req->line };
 	for (size_t i = 0; i < n; i++)
 		envelope_admit(&r->ticket.events[i], &items[i], ADMIT_HTTP,
 			d->intake.wall_us(d->intake.arg), &arena);

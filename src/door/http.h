@@ -73,6 +73,7 @@ struct http_request {
 	struct span bearer; /* token of `Authorization: Bearer`; {NULL, 0} when there is none */
 	const struct http_route *route;
 	int64_t came_us; /* when its head was read, by loop_now_us */
+	uint64_t line;   /* the number of its connection, from 1 */
 	void *user;      /* the handler's own */
 };
 

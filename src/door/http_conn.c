@@ -725,7 +725,7 @@ void http_conn_open(struct http *h, int fd, const unsigned char address[16], str
 	TAILQ_INIT(&c->reqs);
 	TAILQ_INSERT_TAIL(&h->conns, c, link);
 	h->stats.connections++;
-	h->stats.accepted++;
+	c->number = ++h->stats.accepted;
 	FAILPOINT("http.accepted");
 	c->watch = loop_fd_open(h->loop, fd, conn_on_ready, c);
 	conn_rest(c);

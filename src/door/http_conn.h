@@ -95,6 +95,7 @@ struct http_conn {
 	TAILQ_ENTRY(http_conn) link, dirty_link, read_link, send_link, queue_link;
 	enum http_wait wait;
 	int64_t read_due_us, send_due_us;
+	uint64_t number;   /* from 1, in the order of accepting */
 	struct peer *peer; /* NULL: not counted */
 	unsigned char address[16];
 

@@ -104,6 +104,7 @@ struct http_req *http_req_new(struct http_conn *c, const struct http_head *head,
 	r->n_fields = n_fields;
 	r->weight = size + len + inline_body;
 	r->pub.came_us = loop_turn_us(c->http->loop);
+	r->pub.line = c->number;
 	memcpy(r->address, c->address, sizeof r->address);
 	if (len + inline_body > 0)
 		memcpy(copy, p, len + inline_body);

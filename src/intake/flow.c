@@ -124,10 +124,23 @@ static void flow_insert(struct shop_event_list *list, struct shop_event *e)
 	TAILQ_INSERT_BEFORE(x, e, link);
 }
 
-/* Is its customer still to be found?  Of one that is held he is known, and somebody else's work on him holds nobody. */
+/* Is its customer still to be found, or joined with another? */
 static bool flow_is_unknown(enum flow_place place)
 {
-	return place == FLOW_UNKNOWN || place == FLOW_ASKED;
+	return place == FLOW_UNKNOWN || place == FLOW_ASKED || place == FLOW_HELD;
+}
+
+/* After the event has moved. */
+static void flow_move_first_unknown(const struct shop_event *e)
+{
+	struct event_ticket *t = e->ticket;
+	size_t i = (size_t)(e - t->events);
+
+	if (flow_is_unknown((enum flow_place)e->place) && i < t->first_unknown)
+		t->first_unknown = i;
+	while (t->first_unknown < t->n &&
+		!flow_is_unknown((enum flow_place)t->events[t->first_unknown].place))
+		t->first_unknown++;
 }
 
 void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
@@ -136,10 +149,6 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 
 	if (from != NULL)
 		TAILQ_REMOVE(from, e, link);
-	e->ticket->n_unknown -= flow_is_unknown((enum flow_place)e->place);
-	if (flow_is_unknown(to) &&
-		(e->ticket->n_unknown++ == 0 || e->arrival < e->ticket->unknown_from))
-		e->ticket->unknown_from = e->arrival;
 	if (e->place == FLOW_QUEUED)
 		e->queue->n_events--;
 	f->n_at[e->place]--;
@@ -151,6 +160,7 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 		flow_insert(flow_list(f, e, to), e);
 	else if ((from = flow_list(f, e, to)) != NULL)
 		TAILQ_INSERT_TAIL(from, e, link);
+	flow_move_first_unknown(e);
 }
 
 struct flow_customer *flow_customer_get(struct flow *f, int64_t id, int64_t version)
@@ -287,6 +297,30 @@ void flow_pace(struct flow *f)
 	f->pace_low = f->queued;
 }
 
+/* `lines` has the last ticket of each line, which knows the one before it. */
+static void flow_join_line(struct flow *f, struct event_ticket *t)
+{
+	t->before = t->line != 0 ? map_put(&f->lines, MAP_KEY(t->line), t) : NULL;
+}
+
+static void flow_leave_line(struct flow *f, struct event_ticket *t)
+{
+	struct event_ticket *x;
+
+	if (t->line == 0)
+		return;
+	x = map_get(&f->lines, MAP_KEY(t->line));
+	if (x == t && t->before == NULL) {
+		map_del(&f->lines, MAP_KEY(t->line));
+	} else if (x == t) {
+		map_put(&f->lines, MAP_KEY(t->line), t->before);
+	} else {
+		while (x->before != t)
+			x = x->before;
+		x->before = t->before;
+	}
+}
+
 void flow_settle(struct flow *f, struct shop_event *e)
 {
 	struct event_ticket *t = e->ticket;
@@ -304,6 +338,7 @@ void flow_settle(struct flow *f, struct shop_event *e)
 	if (--t->pending > 0)
 		return;
 	TAILQ_REMOVE(&f->tickets, t, link);
+	flow_leave_line(f, t);
 	t->done(t);
 }
 
@@ -323,7 +358,8 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 	t->pending = t->n;
 	t->since_us = flow_boot_us(f);
 	t->is_late = false;
-	t->n_unknown = 0;
+	t->first_unknown = t->n;
+	flow_join_line(f, t);
 	TAILQ_INSERT_TAIL(&f->tickets, t, link);
 	f->queued += t->n;
 	for (size_t i = 0; i < t->n; i++) {
@@ -467,8 +503,13 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 void flow_turn(struct flow *f)
 {
 	int64_t boot_us = flow_boot_us(f);
+	bool is_up = f->store->ops->is_up(f->store);
 
 	flow_find_late(f, boot_us);
+	if (is_up && !f->was_up)
+		f->up_since_us = boot_us;
+	f->was_up = is_up;
+	f->stay_until_us = 0;
 	if (f->pause_us != 0 && boot_us >= f->pause_us)
 		flow_end_pause(f, boot_us);
 	for (int i = 0; i < f->n_lanes; i++) {
@@ -524,6 +565,8 @@ static int64_t flow_next_work_us(const struct flow *f)
 		next = f->pause_us;
 	if (f->share_until_us != 0 && f->share_until_us < next)
 		next = f->share_until_us;
+	if (f->stay_until_us != 0 && f->stay_until_us < next)
+		next = f->stay_until_us;
 	if (!f->asking && !TAILQ_EMPTY(&f->unknown) && f->ask_not_before_us < next)
 		next = f->ask_not_before_us;
 	if (!f->asking && !TAILQ_EMPTY(&f->held) && f->held_until_us < next)
@@ -644,6 +687,7 @@ void flow_close(struct flow *f)
 		judge_free(f->judge);
 	map_each(&f->customers, flow_customer_free, NULL);
 	map_fini(&f->customers);
+	map_fini(&f->lines);
 	map_fini(&f->pending_keys);
 	buf_free(&f->key_text);
 	map_fini(&f->promised_keys);

@@ -9,9 +9,9 @@
  * answer, never from inside flow_submit.  The ticket and its events are lent until then.
  * The host calls flow_turn at the end of each turn of its loop (it forms batches on idle lanes and never
  * blocks), and again at flow_next_us at the latest.  After a commit `poke` tells the host which couriers have
- * work.  Order: events of one ticket are judged in the order submitted when they are about the same customer
- * (while it is being found who one is about, those behind it wait, half a second at most); so are those of tickets that
- * follow each other, unless an earlier one names the customer by a key that is not known here.
+ * work.  Order: events of one ticket, and of the tickets of one line, are judged in the order submitted when they are about
+ * the same customer.  While it is being found who one is about, those behind it wait: half a second after it was submitted
+ * at most.
  */
 #include "base/err.h"
 #include "model/event.h"
@@ -31,13 +31,15 @@ struct event_ticket {
 	 * have been committed.  NULL: the door can wait (MQTT).  At most once, before done. */
 	void (*late)(struct event_ticket *);
 	void *owner;
+	uint64_t line; /* the connection that it came by, whose order is kept; 0: it came alone */
 	/* the flow's own */
 	size_t pending; /* events without status */
 	size_t bytes;
 	int64_t since_us; /* boot clock at submit */
 	bool is_late;
-	size_t n_unknown;      /* of them, whose customer is to be found */
-	uint64_t unknown_from; /* those behind this arrival wait for them */
+	size_t first_unknown; /* the first event whose customer is to be found; n: none */
+	struct event_ticket
+		*before; /* the one before it in its line; NULL: none that is unsettled */
 	TAILQ_ENTRY(event_ticket) link;
 };
 

@@ -10,8 +10,9 @@
 
 enum {
 	FORM_PATIENCE_US =
-		50000,          /* busy for longer: a batch of his own that may wait for the lock */
-	FORM_ORDER_US = 500000, /* so long an event waits for those before it in its request */
+		50000, /* busy for longer: a batch of his own that may wait for the lock */
+	FORM_ORDER_US =
+		500000, /* so long after it was submitted an event holds up those behind it */
 	FORM_SHARE_LEAST = 16,  /* events in all: fewer are not shared out */
 	FORM_SHARE_ENOUGH = 50, /* a batch of so many is worth a commit of its own */
 	FORM_SHARE_US = 5000,   /* so long a lane waits for its share */
@@ -97,14 +98,22 @@ static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
 	return true;
 }
 
-/* One that came before it in its request may be of the same customer, by a key that nobody here knows yet.  Not for
- * ever: those may wait for others in turn. */
-static bool form_must_wait(const struct flow *f, const struct shop_event *e)
+/* One that came before it by its connection may be of the same customer, by a key that nobody here knows yet, or by a
+ * card that is to be joined.  Not for ever: it may wait for others in turn, or for a process that is frozen. */
+static bool form_must_wait(struct flow *f, const struct shop_event *e)
 {
-	const struct event_ticket *t = e->ticket;
+	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before) {
+		int64_t since_us = t->since_us > f->up_since_us ? t->since_us : f->up_since_us;
+		int64_t until_us = since_us + FORM_ORDER_US;
 
-	return t->n_unknown > 0 && e->arrival > t->unknown_from &&
-	       flow_boot_us(f) - t->since_us < FORM_ORDER_US;
+		if (t->first_unknown == t->n || t->events[t->first_unknown].arrival > e->arrival ||
+			flow_boot_us(f) >= until_us)
+			continue;
+		if (f->stay_until_us == 0 || until_us < f->stay_until_us)
+			f->stay_until_us = until_us;
+		return true;
+	}
+	return false;
 }
 
 /* Takes this customer's events, as many as fit. */
@@ -196,6 +205,8 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	bool alone = false;
 	size_t n = 0, most;
 
+	if (TAILQ_EMPTY(&f->ready))
+		f->share_until_us = 0;
 	if (TAILQ_EMPTY(&f->ready) && (spare || TAILQ_EMPTY(&f->aside)))
 		return false;
 	most = spare ? f->limits.batch : form_share(f, l, boot_us);
@@ -239,18 +250,20 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 	return true;
 }
 
-static bool form_is_suspect(const struct flow_customer *c, int64_t boot_us)
+/* Is it his turn to go while all others rest?  Not while his first event waits for one that has to be found. */
+static bool form_is_suspect(struct flow *f, const struct flow_customer *c, int64_t boot_us)
 {
-	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us;
+	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us &&
+	       !form_must_wait(f, TAILQ_FIRST(&c->events));
 }
 
-bool flow_has_suspect(const struct flow *f, int64_t boot_us)
+bool flow_has_suspect(struct flow *f, int64_t boot_us)
 {
 	const struct flow_customer *c;
 
 	if (f->n_suspects > 0)
 		TAILQ_FOREACH (c, &f->ready, link)
-			if (form_is_suspect(c, boot_us))
+			if (form_is_suspect(f, c, boot_us))
 				return true;
 	return false;
 }
@@ -265,7 +278,7 @@ void lane_form_solo(struct flow *f, struct flow_lane *l, int64_t boot_us)
 	keys = form_keys_new(&l->batch.arena, f->solo_most);
 	for (c = TAILQ_FIRST(&f->ready); c != NULL && n < f->solo_most; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (form_is_suspect(c, boot_us))
+		if (form_is_suspect(f, c, boot_us))
 			n += lane_take_customer(f, l, c, 1, &keys);
 	}
 	lane_sort_visits(l);

@@ -158,7 +158,11 @@ struct flow {
 	size_t n_at[FLOW_PLACES]; /* events there */
 	size_t crowd;             /* so many were on their way at once, lately */
 	int64_t share_until_us; /* boot clock: a lane waits for its share until then; 0: none does */
-	uint64_t arrivals;      /* events submitted so far */
+	bool was_up;            /* the database, at the last turn */
+	int64_t up_since_us;    /* boot clock */
+	int64_t stay_until_us; /* boot clock: then the first goes that waits for another's customer; 0: none does */
+	uint64_t arrivals; /* events submitted so far */
+	struct map lines;  /* event_ticket.line -> its last ticket that is not settled */
 	struct flow_lane lanes[FLOW_LANES_MOST];
 	int n_lanes;
 	/* due work */
@@ -252,7 +256,7 @@ void lane_sort_visits(struct flow_lane *l);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
 /* Is there a customer whose batches were lost and who may be tried now? */
-bool flow_has_suspect(const struct flow *f, int64_t boot_us);
+bool flow_has_suspect(struct flow *f, int64_t boot_us);
 /* One event of each, of as many as solo_most, and nothing else. */
 void lane_form_solo(struct flow *f, struct flow_lane *l, int64_t boot_us);
 

@@ -475,21 +475,25 @@ static void flow_on_asked(void *arg, enum store_end end, const struct err *err)
 /* ---- handing out ---- */
 
 /* Another engine has joined the card that the cache knows, or was quicker with a key that is promised to it, and events
- * wait for that one: they come first.  Their batch finds so, and then they are asked for, too. */
-static bool flow_is_outdated(struct flow *f, const struct store_identity *a)
+ * wait for that one: they come first.  Their batch finds so, and then they are asked for, too.  NULL: not so. */
+static const struct flow_customer *flow_outdated(struct flow *f, const struct store_identity *a)
 {
 	struct who_card old = who_find(f->who, a->base, &(struct identity){ a->kind, a->value });
 
-	return old.customer != 0 && a->customer != 0 && old.customer != a->customer &&
-	       map_get(&f->customers, MAP_KEY(old.customer)) != NULL;
+	if (old.customer == 0 || a->customer == 0 || old.customer == a->customer)
+		return NULL;
+	return map_get(&f->customers, MAP_KEY(old.customer));
 }
 
+/* Not for those that came later: they may wait for this one. */
 static bool flow_comes_too_soon(const struct flow_lane *l, const struct shop_event *e)
 {
 	for (unsigned i = 0; i < e->n_identity; i++) {
 		const struct store_identity *a = flow_ask_find(l, e, &e->identity[i]);
+		const struct flow_customer *old = a != NULL ? flow_outdated(l->flow, a) : NULL;
 
-		if (a != NULL && flow_is_outdated(l->flow, a))
+		if (old != NULL &&
+			(old->in_batch || TAILQ_FIRST(&old->events)->arrival < e->arrival))
 			return true;
 	}
 	return false;
@@ -500,7 +504,7 @@ static void flow_learn_all(struct flow_lane *l)
 	for (size_t i = 0; i < l->n_ask; i++) {
 		const struct store_identity *a = &l->ask[i];
 
-		if (a->customer != 0 && !flow_is_outdated(l->flow, a))
+		if (a->customer != 0 && flow_outdated(l->flow, a) == NULL)
 			who_learn(l->flow->who, a->base, &(struct identity){ a->kind, a->value },
 				&(struct who_card){ .customer = a->customer,
 					.version = a->identity_version,

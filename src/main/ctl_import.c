@@ -136,6 +136,7 @@ static struct import_ticket *import_ticket_new(struct import *im)
 
 	t->im = im;
 	t->ticket.done = import_on_done;
+	t->ticket.line = 1; /* the file, whatever is in flight of it */
 	t->cap = IMPORT_BATCH;
 	t->ticket.events = arena_array(&t->arena, struct shop_event, t->cap);
 	t->lines = arena_array(&t->arena, int64_t, t->cap);

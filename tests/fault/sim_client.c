@@ -306,6 +306,7 @@ static bool client_post(struct sim_client *c, size_t n)
 	for (size_t i = 0; i < p->ticket.n; i++)
 		post_admit(p, i);
 	p->ticket.done = post_done;
+	p->ticket.line = p->connection;
 	p->ticket.late = c->is_mqtt ? NULL : post_late;
 	p->serial = ++s->n_posts;
 	c->open++;

@@ -1590,19 +1590,20 @@ static void test_a_busy_card_holds_only_his_events(void **state)
 {
 	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
 		browser = post_one("2", IDENTITY_ANONYMOUS, "x");
-	struct post p = { .done = 0 };
+	struct post p = { .done = 0 }, q = { .done = 0 };
 
 	(void)state;
 	mem_hold(store, browser, true);
 	post_also(post_as(&p, "3", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
 	post_as(&p, "4", IDENTITY_ID, "anna"); /* behind it */
-	post_as(&p, "5", IDENTITY_ID, "boris");
+	post_as(&q, "5", IDENTITY_ID, "boris");
 	post_send(&p);
+	post_send(&q);
 	for (int i = 0; i < 5; i++, now_us += 10000)
 		pump();
 	assert_int_equal(p.events[0].status, EVENT_NEW);
 	assert_int_equal(p.events[1].status, EVENT_NEW);
-	assert_int_equal(p.events[2].status, EVENT_ACCEPTED);
+	assert_int_equal(q.events[0].status, EVENT_ACCEPTED);
 	mem_hold(store, browser, false);
 	assert_true(flow_next_us(flow) <= now_us + 10000);
 	now_us += 10000;
@@ -1822,7 +1823,6 @@ static void test_what_comes_back_goes_before_what_is_held(void **state)
 	all_events_are_of(anna);
 }
 
-/* P4: a card that another engine joined meanwhile: what waited for it keeps its order, whichever key it came with. */
 /* P4: of two events of one request the first names the customer by a key that this engine does not know. */
 static void test_an_unknown_key_does_not_let_later_events_pass(void **state)
 {
@@ -1839,6 +1839,315 @@ static void test_an_unknown_key_does_not_let_later_events_pass(void **state)
 	assert_int_equal(p.events[0].customer, anna);
 	assert_int_equal(p.events[1].customer, anna);
 	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* P4: the same for two requests of one connection. */
+static void test_an_unknown_key_does_not_let_later_requests_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
+
+	(void)state;
+	elsewhere(IDENTITY_ANONYMOUS, "x", anna);
+	post_as(&p, "2", IDENTITY_ANONYMOUS, "x");
+	post_as(&q, "3", IDENTITY_ID, "anna");
+	post_send(&p);
+	post_send(&q);
+	pump();
+	assert_int_equal(p.done + q.done, 2);
+	all_events_are_of(anna);
+	assert_true(p.events[0].seq < q.events[0].seq);
+}
+
+/* P4: a card is not to be had for a join, and what came later names the other one by another key. */
+static void test_a_join_that_waits_does_not_let_later_requests_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	int64_t browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	struct post both = { .done = 0 }, p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
+
+	(void)state;
+	post_also(post_as(&both, "3", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "9");
+	post_send(&both); /* the order is the browser's, too */
+	pump();
+	mem_hold(store, anna, true);
+	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_as(&q, "5", IDENTITY_ORDER, "9");
+	post_send(&p);
+	post_send(&q);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done + q.done, 0);
+	mem_hold(store, anna, false);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done + q.done, 2);
+	assert_int_equal(card_of(browser)->merged_into, anna);
+	assert_true(p.events[0].seq < q.events[0].seq);
+}
+
+/* P4: what is held because it shares a key with one that waits may be about anybody. */
+static void test_what_was_not_asked_for_does_not_let_later_requests_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		boris = post_one("2", IDENTITY_ID, "boris");
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
+
+	(void)state;
+	post_one("3", IDENTITY_ANONYMOUS, "x");
+	elsewhere(IDENTITY_ID, "boris too", boris);
+	mem_hold(store, anna, true);
+	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	pump(); /* it is held: its cards are to be joined */
+	post_also(post_as(&q, "5", IDENTITY_ID, "boris too"), IDENTITY_ANONYMOUS, "x");
+	post_as(&q, "6", IDENTITY_ID, "boris");
+	post_send(&q);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	mem_hold(store, anna, false);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done + q.done, 2);
+	assert_int_equal(q.events[0].customer, boris);
+	assert_int_equal(q.events[1].customer, boris);
+	assert_true(q.events[0].seq < q.events[1].seq);
+}
+
+/* P5: who waits behind one that can not be had does so for half a second, and those that come later not at all. */
+static void test_a_join_that_waits_holds_its_connection_for_half_a_second(void **state)
+{
+	int64_t browser;
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 }, r = { .ticket.line = 7 };
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "anna");
+	browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	post_one("3", IDENTITY_ID, "boris");
+	mem_hold(store, browser, true);
+	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_as(&q, "5", IDENTITY_ID, "boris");
+	post_send(&p);
+	now_us += 100000;
+	post_send(&q);
+	for (int i = 0; i < 39; i++, now_us += 10000)
+		pump();
+	assert_int_equal(q.done, 0);
+	now_us += 10000;
+	pump();
+	assert_int_equal(q.done, 1);
+	post_as(&r, "6", IDENTITY_ID, "boris");
+	post_send(&r);
+	pump();
+	assert_int_equal(r.done, 1);
+	assert_int_equal(p.done, 0);
+	mem_hold(store, browser, false);
+	now_us += 10000;
+	pump();
+	assert_int_equal(p.done, 1);
+}
+
+/* The end of that half second is an occasion to look. */
+static void test_who_waits_for_an_unknown_key_is_woken(void **state)
+{
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "boris");
+	post_as(&p, "2", IDENTITY_ID, "anna");
+	post_as(&q, "3", IDENTITY_ID, "boris");
+	post_send(&p);
+	flow_turn(flow); /* asks, and is not answered */
+	post_send(&q);
+	now_us += 300000;
+	flow->due_us = now_us + 1000000; /* the other lane has nothing else to do */
+	flow_turn(flow);
+	assert_int_equal(flow_next_us(flow), p.ticket.since_us + 500000);
+	now_us += 200000;
+	flow_turn(flow);
+	assert_int_equal(q.events[0].place, FLOW_IN_BATCH);
+	assert_int_equal(p.events[0].place, FLOW_ASKED);
+	pump();
+	assert_int_equal(p.done + q.done, 2);
+}
+
+/* P4: however long there was no database. */
+static void test_an_outage_does_not_let_later_events_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .done = 0 };
+
+	(void)state;
+	elsewhere(IDENTITY_ANONYMOUS, "x", anna);
+	post_as(&p, "2", IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "3", IDENTITY_ID, "anna");
+	mem_set_up(store, false);
+	post_send(&p);
+	p.ticket.late = NULL; /* MQTT waits */
+	pump();
+	now_us += 60000000;
+	pump();
+	flow->due_us = now_us + 1000000; /* the other lane has nothing else to do */
+	mem_set_up(store, true);
+	pump();
+	assert_int_equal(p.done, 1);
+	all_events_are_of(anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* Of many requests of one connection each may be settled first. */
+static void test_a_line_is_left_from_anywhere(void **state)
+{
+	struct post p[4] = { 0 };
+	static const char *const who[] = { "anna", "boris", "clara", "dora" };
+
+	(void)state;
+	for (int left = 0; left < 4; left++) {
+		char id[4][8];
+		int64_t customer[4];
+
+		for (int i = 0; i < 4; i++) {
+			snprintf(id[i], sizeof id[i], "%d-%d", left, i);
+			customer[i] = post_one(id[i], IDENTITY_ID, who[i]);
+			mem_hold(store, customer[i], i != left);
+		}
+		for (int i = 0; i < 4; i++) {
+			snprintf(id[i], sizeof id[i], "%d+%d", left, i);
+			p[i] = (struct post){ .ticket.line = 7 };
+			post_as(&p[i], id[i], IDENTITY_ID, who[i]);
+			post_send(&p[i]);
+		}
+		pump();
+		assert_int_equal(p[0].done + p[1].done + p[2].done + p[3].done, 1);
+		assert_int_equal(p[left].done, 1);
+		for (int i = 0; i < 4; i++)
+			assert_ptr_equal(p[i].ticket.before,
+				i == 0 || (i == 1 && left == 0)
+					? NULL
+					: &p[i == left + 1 ? i - 2 : i - 1].ticket);
+		for (int i = 0; i < 4; i++)
+			mem_hold(store, customer[i], false);
+		for (int i = 0; i < 10; i++, now_us += 10000)
+			pump();
+		assert_int_equal(p[0].done + p[1].done + p[2].done + p[3].done, 4);
+		assert_int_equal(flow->lines.n, 0);
+	}
+}
+
+/* Who is to go while all others rest does not go, and holds nobody, while his event waits for one of its connection. */
+static void test_a_suspect_that_waits_holds_nobody(void **state)
+{
+	int64_t browser;
+	struct post killer = { .done = 0 }, p = { .ticket.line = 7 }, q = { .ticket.line = 7 },
+		    other = { .done = 0 };
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "anna");
+	browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	post_one("3", IDENTITY_ID, "boris");
+	post_as(&killer, "killer", IDENTITY_ID, "boris");
+	post_send(&killer);
+	for (int i = 0; i < 18; i++, now_us += 100000)
+		pump();
+	mem_hold(store, browser, true);
+	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_as(&q, "5", IDENTITY_ID, "boris");
+	post_send(&p);
+	post_send(&q);
+	for (int i = 0; i < 3; i++, now_us += 100000)
+		pump();
+	assert_int_equal(killer.late, 1);
+	assert_int_equal(flow->n_suspects, 1);
+	assert_int_equal(q.done, 0);
+	post_as(&other, "6", IDENTITY_ID, "dora");
+	post_send(&other);
+	pump();
+	assert_int_equal(other.done, 1);
+	now_us += 300000;
+	pump();
+	assert_int_equal(q.events[0].status, EVENT_ACCEPTED);
+	mem_hold(store, browser, false);
+	now_us += 10000;
+	pump();
+	assert_int_equal(p.done, 1);
+}
+
+/* A lane that waits for its share does not when there is nothing any more. */
+static void test_a_share_of_nothing_is_not_waited_for(void **state)
+{
+	static struct post many[2];
+	struct post one = { .done = 0 }, few = { .done = 0 };
+	char ids[2][16][8];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		many[i] = (struct post){ .done = 0 };
+		for (int k = 0; k < 16; k++) {
+			snprintf(ids[i][k], 8, "%d-%d", i, k);
+			post_as(&many[i], ids[i][k], IDENTITY_ID, ids[i][k]);
+		}
+		post_send(&many[i]);
+	}
+	pump();
+	post_as(&one, "1", IDENTITY_ID, "0-0");
+	post_as(&few, "2", IDENTITY_ID, "0-1");
+	post_send(&one);
+	flow_turn(flow); /* it is under way */
+	post_send(&few);
+	flow_turn(flow);
+	assert_int_equal(flow_next_us(flow), now_us + 5000);
+	now_us += 2000000;
+	flow_turn(flow);
+	assert_int_equal(few.late, 1);
+	assert_true(flow_next_us(flow) > now_us + 1000);
+	pump();
+	assert_int_equal(one.done, 1);
+}
+
+/* Two events that wait for each other: one for those on the card that is gone, which came after it. */
+static void test_who_came_later_is_not_waited_for(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post both = { .done = 0 }, p = { .done = 0 };
+
+	(void)state;
+	post_one("2", IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&both, "3", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "9");
+	post_send(&both); /* the order is the browser's, too */
+	pump();
+	joined_elsewhere("4", "anna", "x");
+	post_also(post_as(&p, "5", IDENTITY_ID, "anna's other"), IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "6", IDENTITY_ORDER, "9");
+	post_send(&p);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].customer, anna);
+	assert_int_equal(p.events[1].customer, anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* P4: held for those before it on a card that is gone, it will be the living one's: what names that one waits. */
+static void test_who_is_held_keeps_his_place_on_the_living_card(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post both = { .done = 0 }, p = { .ticket.line = 7 };
+
+	(void)state;
+	post_one("2", IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&both, "3", IDENTITY_ANONYMOUS, "x"), IDENTITY_ORDER, "9");
+	post_send(&both); /* the order is the browser's, too */
+	pump();
+	joined_elsewhere("4", "anna", "x");
+	post_as(&p, "5", IDENTITY_ORDER, "9");
+	post_also(post_as(&p, "6", IDENTITY_ID, "anna's other"), IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "7", IDENTITY_ID, "anna");
+	post_send(&p);
+	for (int i = 0; i < 10; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	all_events_are_of(anna);
+	assert_true(p.events[1].seq < p.events[2].seq);
 }
 
 /* P4: after a join the cache still leads to the card that is gone, by a key that the join did not see. */
@@ -1865,6 +2174,7 @@ static void test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass
 	assert_true(p.events[0].seq < p.events[1].seq);
 }
 
+/* P4: a card that another engine joined meanwhile: what waited for it keeps its order, whichever key it came with. */
 static void test_events_of_a_stale_card_keep_their_order(void **state)
 {
 	struct flow *ours = flow, *other;
@@ -1985,6 +2295,17 @@ int main(void)
 		FLOW_TEST(test_a_join_keeps_the_order),
 		FLOW_TEST(test_numbers_lead_through_tombstones),
 		FLOW_TEST(test_an_unknown_key_does_not_let_later_events_pass),
+		FLOW_TEST(test_an_unknown_key_does_not_let_later_requests_pass),
+		FLOW_TEST(test_a_join_that_waits_does_not_let_later_requests_pass),
+		FLOW_TEST(test_what_was_not_asked_for_does_not_let_later_requests_pass),
+		FLOW_TEST(test_a_join_that_waits_holds_its_connection_for_half_a_second),
+		FLOW_TEST(test_who_waits_for_an_unknown_key_is_woken),
+		FLOW_TEST(test_an_outage_does_not_let_later_events_pass),
+		FLOW_TEST(test_a_line_is_left_from_anywhere),
+		FLOW_TEST(test_a_suspect_that_waits_holds_nobody),
+		FLOW_TEST(test_a_share_of_nothing_is_not_waited_for),
+		FLOW_TEST(test_who_came_later_is_not_waited_for),
+		FLOW_TEST(test_who_is_held_keeps_his_place_on_the_living_card),
 		FLOW_TEST(test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass),
 		FLOW_TEST(test_events_of_a_stale_card_keep_their_order),
 	};
