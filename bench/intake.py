@@ -166,6 +166,7 @@ def scaling(stand, table, runs, seconds):
             daemon.sections["nudged"]["engines"] = n
             daemon.write()
             daemon.start()
+            stand.reset()  # what one finds the other finds
             stand.measure(*args, seconds=1)
             sums[n].append(stand.measure(*args, seconds=seconds))
     ratios = [b["rate"] / a["rate"] for a, b in zip(sums[1], sums[2])]

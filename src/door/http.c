@@ -26,6 +26,7 @@
 enum {
 	HTTP_ACCEPTS_MOST = 64,       /* per turn and listener */
 	HTTP_PAUSE_US = 500000,       /* no accepting after EMFILE */
+	HTTP_YIELD_US = 2000,         /* clients are left to other processes for so long */
 	HTTP_EVICT_AFTER_US = 1000000 /* who idles for less is left alone */
 };
 
@@ -80,6 +81,7 @@ static void http_on_resume(void *arg)
 {
 	struct http *h = arg;
 
+	h->is_yielding = false;
 	if (h->reserve_fd < 0)
 		h->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	http_watch_listeners(h, !h->draining);
@@ -172,6 +174,44 @@ static void http_welcome(struct http *h, int fd, const struct sockaddr_storage *
 	http_conn_open(h, fd, address, peer);
 }
 
+/* With so many connections one more may be taken, as the others stand.  The kernel wakes all processes, and without this
+ * the quickest would take all clients who come at once: one engine would do everything and the others nothing. */
+static uint64_t http_fair(const struct http *h)
+{
+	uint64_t fewest = UINT64_MAX / 2;
+
+	for (size_t i = 0; i < h->n_others; i++)
+		if (__atomic_load_n(h->others[i], __ATOMIC_RELAXED) < fewest)
+			fewest = __atomic_load_n(h->others[i], __ATOMIC_RELAXED);
+	return fewest + 1 + fewest / 8;
+}
+
+static void http_yield(struct http *h)
+{
+	h->is_yielding = true;
+	h->grace = h->next_grace;
+	if (h->next_grace < HTTP_ACCEPTS_MOST)
+		h->next_grace *= 2;
+	http_watch_listeners(h, false);
+	loop_timer_in(h->resume, HTTP_YIELD_US);
+}
+
+void http_count(struct http *h, int more)
+{
+	h->stats.connections += (unsigned)more;
+	if (h->own != NULL)
+		__atomic_store_n(h->own, h->stats.connections, __ATOMIC_RELAXED);
+	if (more < 0 && h->is_yielding && h->stats.connections <= http_fair(h))
+		loop_timer_in(h->resume, 0); /* the others may yield to this one now */
+}
+
+void http_share(struct http *h, uint64_t *own, const uint64_t *const *others, size_t n_others)
+{
+	h->own = own;
+	h->others = others;
+	h->n_others = n_others;
+}
+
 /* Clients are waiting at a listener. */
 static void http_on_clients(void *arg, int listen_fd, unsigned what)
 {
@@ -179,6 +219,12 @@ static void http_on_clients(void *arg, int listen_fd, unsigned what)
 
 	(void)what;
 	for (int i = 0; i < HTTP_ACCEPTS_MOST; i++) {
+		if (h->grace == 0 && h->stats.connections > http_fair(h)) {
+			http_yield(h);
+			return;
+		}
+		h->grace -= h->grace > 0;
+
 		struct sockaddr_storage from = { 0 };
 		socklen_t size = sizeof from;
 		int fd = accept4(
@@ -191,6 +237,8 @@ static void http_on_clients(void *arg, int listen_fd, unsigned what)
 			http_out_of_files(h, listen_fd, errno);
 			return;
 		} else if (errno != ECONNABORTED && errno != EINTR) {
+			h->grace = 0;
+			h->next_grace = 1;
 			return; /* nobody is left, or another process was quicker */
 		}
 	}
@@ -225,6 +273,7 @@ struct http *http_open(struct loop *loop, const struct http_settings *settings)
 	h->next = loop_timer_open(loop, http_conns_go_on, h);
 	h->peers = peers_new();
 	h->date_s = -1;
+	h->next_grace = 1;
 	TAILQ_INIT(&h->conns);
 	TAILQ_INIT(&h->dirty);
 	TAILQ_INIT(&h->sends);

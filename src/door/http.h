@@ -117,6 +117,10 @@ struct http *http_open(struct loop *loop, const struct http_settings *settings);
 void http_add_routes(struct http *h, const struct http_route *routes, size_t n, void *arg);
 /* Takes fd, a listening stream socket that may be shared with other processes, and accepts from it. */
 bool http_listen(struct http *h, int fd, struct err *err) MUST_CHECK;
+/* Shares clients out over the processes that accept from the same sockets: who has more connections than another leaves
+ * those who come now to the others, and takes them after 2 ms when they did not.  `own` is where this one says how many it
+ * has, `others` where they do: shared memory, lent until http_close. */
+void http_share(struct http *h, uint64_t *own, const uint64_t *const *others, size_t n_others);
 /* New limits, for what happens from now on. */
 void http_apply(struct http *h, const struct http_settings *settings);
 /* Stops accepting, closes idle connections, finishes what has begun (who has just connected, or asked, is

@@ -204,7 +204,7 @@ void http_conn_close(struct http_conn *c)
 	buf_free(&c->in);
 	buf_free(&c->out);
 	peers_give_back(h->peers, c->peer);
-	h->stats.connections--;
+	http_count(h, -1);
 	if (h->draining)
 		loop_at_turn_end(h->loop, LOOP_WRITE_OUT, http_conns_flush, h);
 	loop_defer_free(h->loop, c, free);
@@ -724,7 +724,7 @@ void http_conn_open(struct http *h, int fd, const unsigned char address[16], str
 	memcpy(c->address, address, sizeof c->address);
 	TAILQ_INIT(&c->reqs);
 	TAILQ_INSERT_TAIL(&h->conns, c, link);
-	h->stats.connections++;
+	http_count(h, 1);
 	c->number = ++h->stats.accepted;
 	FAILPOINT("http.accepted");
 	c->watch = loop_fd_open(h->loop, fd, conn_on_ready, c);

@@ -62,8 +62,14 @@ struct http {
 	struct loop_fd *listeners[HTTP_LISTENERS_MOST];
 	int listen_fds[HTTP_LISTENERS_MOST];
 	size_t n_listeners;
+	uint64_t *own; /* see http_share; NULL: not shared */
+	const uint64_t *const *others;
+	size_t n_others;
+	bool is_yielding;
+	int grace; /* so many clients are taken without a look at the others, who did not want them */
+	int next_grace;            /* after the next yield: twice as many each time */
 	int reserve_fd;            /* given up to take and close a connection when fds are out */
-	struct loop_timer *resume; /* accepting again after EMFILE */
+	struct loop_timer *resume; /* accepting again, after EMFILE or a yield */
 	struct loop_timer *tick;   /* the earliest deadline */
 	int64_t tick_us;
 	struct http_conns conns, dirty, reads[HTTP_WAIT_READS], sends;
@@ -82,6 +88,9 @@ struct http {
 	int64_t date_s;
 	char scratch[HTTP_SCRATCH];
 };
+
+/* One connection more or less. */
+void http_count(struct http *h, int more);
 
 struct http_conn {
 	struct http *http;

@@ -323,6 +323,11 @@ uint64_t *metrics_cells(struct metrics_slot *s, enum metric metric)
 	return &s->now[metric_first[metric]];
 }
 
+const uint64_t *metrics_look(const struct metrics *m, unsigned slot, enum metric metric)
+{
+	return &m->slots[slot % m->n].now[metric_first[metric]];
+}
+
 void metrics_observe(struct metrics_slot *s, enum metric histogram, int64_t took_us)
 {
 	uint64_t *cells = metrics_cells(s, histogram);

@@ -96,6 +96,8 @@ void metrics_close(struct metrics *m); /* NULL is allowed */
 /* The cells of a counter or gauge, in the order of its labels (the second runs fastest): add to them
  * or set them.  Valid as long as the memory. */
 uint64_t *metrics_cells(struct metrics_slot *s, enum metric metric);
+/* Those of another process, to look at. */
+const uint64_t *metrics_look(const struct metrics *m, unsigned slot, enum metric metric);
 /* How many cells it has. */
 size_t metrics_count(enum metric metric);
 /* Notes a duration in a histogram. */

@@ -5,6 +5,7 @@
 #include "door/api.h"
 #include "door/ask.h"
 #include "door/http.h"
+#include "door/metrics.h"
 #include "door/optout.h"
 #include "main/role.h"
 
@@ -19,6 +20,7 @@ struct engine_doors {
 	struct optout *optout;
 	struct health *health;
 	struct http_net *trusted;
+	const uint64_t **others; /* how many connections the other engines have */
 };
 
 /* The limits of the server; the networks are kept until the next call. */
@@ -47,6 +49,22 @@ static struct http_settings engine_doors_http(struct engine_doors *d, const stru
 	return h;
 }
 
+/* The engines' places stand in a row. */
+static void engine_doors_share(
+	struct engine_doors *d, const struct engine_doors_env *env, const struct settings *s)
+{
+	const struct role_env *role = env->role;
+	size_t n = 0;
+
+	d->others = xcalloc((size_t)s->nudged.engines, sizeof *d->others);
+	for (int i = 0; i < s->nudged.engines; i++)
+		if (i != role->index)
+			d->others[n++] = metrics_look(role->metrics,
+				role->slot - (unsigned)role->index + (unsigned)i,
+				METRIC_HTTP_CONNECTIONS);
+	http_share(d->http, metrics_cells(env->slot, METRIC_HTTP_CONNECTIONS), d->others, n);
+}
+
 static void engine_doors_tokens(struct engine_doors *d, const struct settings *s)
 {
 	d->access = (struct access){ .shops = s->shops,
@@ -61,6 +79,7 @@ struct engine_doors *engine_doors_open(const struct engine_doors_env *env, const
 
 	engine_doors_tokens(d, s);
 	d->http = http_open(env->loop, &h);
+	engine_doors_share(d, env, s);
 	d->events = events_open(&d->access, &env->intake, (size_t)s->limits.batch_bytes);
 	d->ask = ask_open(env->loop, &(struct ask_env){ .dsn = s->database.dsn,
 					     .number = (unsigned)env->role->index + 1,
@@ -132,5 +151,6 @@ void engine_doors_close(struct engine_doors *d)
 		return;
 	events_close(d->events);
 	free(d->trusted);
+	free(d->others);
 	free(d);
 }

@@ -228,6 +228,49 @@ def test_address_in_use_refuses(nudged):
     assert "could not listen at 127.0.0.1" in d.log()
 
 
+def connections(pid, port):
+    """How many clients of that port the process has."""
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file][1:]
+    clients = {r[9] for r in rows if r[1].endswith(":%04X" % port) and r[3] == "01"}
+    count = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            count += re.sub(r"\D", "", os.readlink(f"/proc/{pid}/fd/{fd}")) in clients
+        except FileNotFoundError:
+            pass
+    return count
+
+
+def test_clients_who_come_at_once_are_shared_out(nudged):
+    """Not all to the engine that was quicker; and who is frozen is not waited for."""
+    d = nudged(engines=2).start()
+    engines = [pid for name, pid in d.children().items() if name.startswith("engine")]
+    assert len(engines) == 2
+    fair = 0
+    for _ in range(10):
+        clients = [socket.create_connection(("127.0.0.1", d.port)) for _ in range(16)]
+        until(lambda: sum(connections(pid, d.port) for pid in engines) == 16)
+        fair += min(connections(pid, d.port) for pid in engines) >= 4
+        for client in clients:
+            client.close()
+        until(lambda: sum(connections(pid, d.port) for pid in engines) == 0)
+    assert fair >= 7, fair
+    os.kill(engines[0], signal.SIGSTOP)
+    try:
+        clients = [socket.create_connection(("127.0.0.1", d.port)) for _ in range(50)]
+        until(lambda: connections(engines[1], d.port) == 50, 5)
+        for client in clients:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        for client in clients:
+            client.settimeout(5)
+            assert b" 200 " in client.recv(100)
+            client.close()
+    finally:
+        os.kill(engines[0], signal.SIGCONT)
+    assert d.stop() == 0
+
+
 def test_killed_engine_is_restarted_with_growing_delay(nudged):
     d = nudged().start()
     delays = []
