@@ -588,6 +588,7 @@ static void conn_setup(struct db_conn *c)
 			      "set_config('plan_cache_mode', 'force_generic_plan', false), "
 			      "set_config('idle_in_transaction_session_timeout', '%d', false), "
 			      "set_config('statement_timeout', '%d', false), "
+			      "set_config('lock_timeout', '%d', false), "
 			      "set_config('client_connection_check_interval', '2s', false), "
 			      "set_config('tcp_keepalives_idle', '5', false), "
 			      "set_config('tcp_keepalives_interval', '2', false), "
@@ -599,7 +600,7 @@ static void conn_setup(struct db_conn *c)
 			      "set_config('jit', 'off', false), "
 			      "set_config('timezone', 'UTC', false)",
 		c->env.idle_timeout_ms ? c->env.idle_timeout_ms : CONN_IDLE_TIMEOUT_MS,
-		c->env.statement_timeout_ms);
+		c->env.statement_timeout_ms, c->env.lock_timeout_ms);
 
 	conn_enter(c, CONN_SETUP);
 	c->group = (struct db_end){ .outcome = DB_COMMITTED };

@@ -33,6 +33,7 @@ struct db_env {
 	bool unsafe_durability;   /* go on where fsync and the like are off */
 	int statement_timeout_ms; /* 0: none */
 	int idle_timeout_ms; /* the server ends who idles in a transaction for so long; 0: 10 s (and see keeper.h) */
+	int lock_timeout_ms; /* a statement that waits for a lock for so long fails; 0: for ever */
 	int answer_timeout_ms; /* no answer for so long: the connection is dropped */
 	/* It came up or went down; may be NULL. */
 	void (*on_state)(void *arg, bool up);

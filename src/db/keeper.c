@@ -9,7 +9,8 @@
  * Postgres ends a session that idles in a transaction, but it idles only when its last group is complete: the clock runs
  * from a Sync on.  Of a process that is frozen while it sends a group, or does not read a long answer, the session stays
  * "active" and waits for its client for ever, with its locks; no timeout of Postgres 15 ends it (statement_timeout ends with
- * each statement).  So every keeper looks for such sessions and ends them.
+ * each statement).  So every keeper looks for such sessions and ends them.  A reader that is only slow looks the same as one
+ * that does not read; the daemon's own processes are never so slow, commands may be.
  */
 #include "db/keeper.h"
 
@@ -306,11 +307,13 @@ struct keeper *keeper_open(
 	struct loop *loop, const char *dsn, int silence_ms, const struct keeper_months *keep)
 {
 	struct keeper *k = xcalloc(1, sizeof *k);
+	/* the look for silent sessions must not stand behind work that waits for the lock of one */
 	struct db_env env = { .dsn = dsn,
 		.name = "nudged keeper",
 		.users = SQL_KEEPER,
 		.unsafe_durability = true, /* the lanes refuse; one warning is enough */
 		.statement_timeout_ms = 120000,
+		.lock_timeout_ms = silence_ms / 2,
 		.answer_timeout_ms = 150000,
 		.on_state = keeper_on_state,
 		.arg = k };

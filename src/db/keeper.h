@@ -24,7 +24,7 @@ struct keeper_months {
 };
 
 /* silence_ms: a session of ours that waits for its client for so long, in a transaction, is ended: its process is frozen, and
- * others wait for its locks.  It is looked for twice in that time. */
+ * others wait for its locks.  It may last twice as long until that is noticed. */
 struct keeper *keeper_open(
 	struct loop *loop, const char *dsn, int silence_ms, const struct keeper_months *keep);
 /* The end of the last month that has partitions; 0: not known yet.  For /readyz. */

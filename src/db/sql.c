@@ -788,8 +788,9 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_END_SILENT] = { "end_silent", "n",
 		"select application_name, pid::bigint, extract(epoch from clock_timestamp() - state_change)::bigint, "
 		"pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
-		"and usename = current_user and application_name like 'nudge%' and state = 'active' "
-		"and wait_event in ('ClientRead', 'ClientWrite') "
+		"and usename = current_user and state = 'active' "
+		"and (wait_event = 'ClientRead' and application_name like 'nudge%' "
+		"or wait_event = 'ClientWrite' and application_name like 'nudged %') "
 		"and state_change < clock_timestamp() - $1 * interval '1 ms'",
 		SQL_KEEPER, false },
 	/* Couriers expire what they come for; this is for channels that have none anywhere. */

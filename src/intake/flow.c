@@ -503,12 +503,13 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 void flow_turn(struct flow *f)
 {
 	int64_t boot_us = flow_boot_us(f);
-	bool is_up = f->store->ops->is_up(f->store);
+	bool is_able = f->judge != NULL && !f->want_set && !f->want_switches &&
+		       f->store->ops->is_up(f->store);
 
 	flow_find_late(f, boot_us);
-	if (is_up && !f->was_up)
-		f->up_since_us = boot_us;
-	f->was_up = is_up;
+	if (is_able && !f->was_able)
+		f->able_since_us = boot_us;
+	f->was_able = is_able;
 	f->stay_until_us = 0;
 	if (f->pause_us != 0 && boot_us >= f->pause_us)
 		flow_end_pause(f, boot_us);
@@ -547,6 +548,15 @@ static int64_t flow_next_late_us(const struct flow *f)
 	return INT64_MAX;
 }
 
+/* Could one that does not wait for locks? */
+static bool flow_has_worker(const struct flow *f)
+{
+	for (int i = 0; i < f->n_lanes - (f->n_lanes > 1); i++)
+		if (f->lanes[i].step == LANE_IDLE && f->store->ops->usable(f->store, i))
+			return true;
+	return false;
+}
+
 /* When there will be something to give to a lane that is idle. */
 static int64_t flow_next_work_us(const struct flow *f)
 {
@@ -563,7 +573,7 @@ static int64_t flow_next_work_us(const struct flow *f)
 		next = f->due_us;
 	if (f->pause_us != 0 && f->pause_us < next)
 		next = f->pause_us;
-	if (f->share_until_us != 0 && f->share_until_us < next)
+	if (f->share_until_us != 0 && f->share_until_us < next && flow_has_worker(f))
 		next = f->share_until_us;
 	if (f->stay_until_us != 0 && f->stay_until_us < next)
 		next = f->stay_until_us;

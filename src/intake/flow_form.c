@@ -11,8 +11,9 @@
 enum {
 	FORM_PATIENCE_US =
 		50000, /* busy for longer: a batch of his own that may wait for the lock */
-	FORM_ORDER_US =
-		500000, /* so long after it was submitted an event holds up those behind it */
+	/* so long after it was submitted an event holds up those behind it; where nobody waits for an answer (MQTT, import) */
+	FORM_ORDER_US = 500000,
+	FORM_ORDER_PATIENT_US = 10000000,
 	FORM_SHARE_LEAST = 16,  /* events in all: fewer are not shared out */
 	FORM_SHARE_ENOUGH = 50, /* a batch of so many is worth a commit of its own */
 	FORM_SHARE_US = 5000,   /* so long a lane waits for its share */
@@ -98,13 +99,14 @@ static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
 	return true;
 }
 
-/* One that came before it by its connection may be of the same customer, by a key that nobody here knows yet, or by a
- * card that is to be joined.  Not for ever: it may wait for others in turn, or for a process that is frozen. */
-static bool form_must_wait(struct flow *f, const struct shop_event *e)
+/* It may be of the same customer, by a key that nobody here knows yet, or by a card that is to be joined.  Not for ever: that
+ * one may wait for others in turn, or for a process that is frozen. */
+bool flow_must_follow(struct flow *f, const struct shop_event *e)
 {
 	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before) {
-		int64_t since_us = t->since_us > f->up_since_us ? t->since_us : f->up_since_us;
-		int64_t until_us = since_us + FORM_ORDER_US;
+		int64_t since_us = t->since_us > f->able_since_us ? t->since_us : f->able_since_us;
+		int64_t until_us =
+			since_us + (t->late != NULL ? FORM_ORDER_US : FORM_ORDER_PATIENT_US);
 
 		if (t->first_unknown == t->n || t->events[t->first_unknown].arrival > e->arrival ||
 			flow_boot_us(f) >= until_us)
@@ -127,7 +129,7 @@ static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flo
 
 	if (c->single)
 		room = 1;
-	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !form_must_wait(f, e) &&
+	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !flow_must_follow(f, e) &&
 		form_key_is_new(keys, e)) {
 		if (v == NULL)
 			v = lane_add_visit(l, c);
@@ -254,7 +256,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 static bool form_is_suspect(struct flow *f, const struct flow_customer *c, int64_t boot_us)
 {
 	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us &&
-	       !form_must_wait(f, TAILQ_FIRST(&c->events));
+	       !flow_must_follow(f, TAILQ_FIRST(&c->events));
 }
 
 bool flow_has_suspect(struct flow *f, int64_t boot_us)

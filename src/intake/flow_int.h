@@ -158,8 +158,8 @@ struct flow {
 	size_t n_at[FLOW_PLACES]; /* events there */
 	size_t crowd;             /* so many were on their way at once, lately */
 	int64_t share_until_us; /* boot clock: a lane waits for its share until then; 0: none does */
-	bool was_up;            /* the database, at the last turn */
-	int64_t up_since_us;    /* boot clock */
+	bool was_able;          /* to ask for customers and to judge, at the last turn */
+	int64_t able_since_us;  /* boot clock */
 	int64_t stay_until_us; /* boot clock: then the first goes that waits for another's customer; 0: none does */
 	uint64_t arrivals; /* events submitted so far */
 	struct map lines;  /* event_ticket.line -> its last ticket that is not settled */
@@ -253,6 +253,8 @@ void flow_join(struct flow_lane *l);
 void lane_reset(struct flow_lane *l, enum batch_kind kind);
 struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c);
 void lane_sort_visits(struct flow_lane *l);
+/* Must the event wait for one that came before it by its connection and whose customer is to be found? */
+bool flow_must_follow(struct flow *f, const struct shop_event *e);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
 /* Is there a customer whose batches were lost and who may be tried now? */

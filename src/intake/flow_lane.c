@@ -387,12 +387,34 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 
 /* ---- load, judge, save ---- */
 
+/* A stale one's events are to be found again: those that came behind them by the same connection wait for them. */
+static size_t lane_sift_behind(struct flow_lane *l, size_t n)
+{
+	struct batch *b = &l->batch;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct visit *v = b->visits[i];
+		bool waits = false;
+
+		for (size_t k = 0; k < v->n_events && !waits; k++)
+			waits = v->events[k]->place == FLOW_IN_BATCH &&
+				flow_must_follow(l->flow, v->events[k]);
+		if (waits)
+			lane_return_visit(l->flow, v);
+		else
+			b->visits[kept++] = v;
+	}
+	return kept;
+}
+
 /* Who is busy or stale leaves the batch; returns how many are left. */
 static size_t lane_sift(struct flow_lane *l)
 {
 	struct flow *f = l->flow;
 	struct batch *b = &l->batch;
 	size_t kept = 0;
+	bool stale = false;
 
 	for (size_t i = 0; i < b->n_visits; i++) {
 		struct visit *v = b->visits[i];
@@ -417,11 +439,12 @@ static size_t lane_sift(struct flow_lane *l)
 			if (v->card != NULL && v->card->merged_into != 0)
 				flow_note_join(f, v->customer, v->card->merged_into);
 			lane_reidentify_visit(f, v);
+			stale = true;
 			continue;
 		case VISIT_LEFT: assert(0 && "load does not leave visits"); continue;
 		}
 	}
-	return b->n_visits = kept;
+	return b->n_visits = stale ? lane_sift_behind(l, kept) : kept;
 }
 
 /* Conflicting events are kept aside, never applied; the store writes them with the batch. */

@@ -413,18 +413,22 @@ static bool is_held(int lock)
 	return held;
 }
 
-/* P16: a process that is frozen while it sends a group, or before it reads its answer, holds nothing for ever; who works, and
+/* P18: a process that is frozen while it sends a group, or before it reads its answer, holds nothing for ever; who works, and
  * who is none of us, is left alone. */
 static void test_keeper_ends_who_fell_silent(void **state)
 {
 	enum { SENDS, READS, WORKS, OTHER, N };
-	struct keeper_months keep = { 0 };
+	struct keeper_months keep = { .audit = 1 };
 	PGconn *sessions[N];
 	struct keeper *k;
 
 	(void)state;
 	for (int i = 0; i < N; i++)
 		sessions[i] = session_of(i == OTHER ? "somebody" : "nudged engine1 1", 1000 + i);
+	/* the keeper's own work comes to wait for it, too */
+	script("insert into nudged.audit (at, by, host, action, object, detail) values "
+	       "(now() - interval '1 year', 'test', 'test', 'test', 'test', '{}')");
+	PQclear(PQexec(sessions[SENDS], "select from nudged.audit for update"));
 	for (int i = SENDS; i <= OTHER; i += OTHER - SENDS) {
 		assert_true(PQenterPipelineMode(sessions[i]));
 		assert_true(PQsendQueryParams(sessions[i], "select", 0, NULL, NULL, NULL, NULL, 0));

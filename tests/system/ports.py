@@ -10,7 +10,7 @@ def free_port():
     """A loopback port that nobody has, never the same twice: below those that the kernel gives to clients, so that no
     outgoing connection takes it before the server does."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        most = int(file.read().split()[0])
+        most = max(2048, int(file.read().split()[0]))
     while True:
         port = random.SystemRandom().randrange(max(1024, most - 20000), most)
         with socket.socket() as s:

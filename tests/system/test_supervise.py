@@ -251,11 +251,11 @@ def test_clients_who_come_at_once_are_shared_out(nudged):
     for _ in range(10):
         clients = [socket.create_connection(("127.0.0.1", d.port)) for _ in range(16)]
         until(lambda: sum(connections(pid, d.port) for pid in engines) == 16)
-        fair += min(connections(pid, d.port) for pid in engines) >= 4
+        fair += min(connections(pid, d.port) for pid in engines)
         for client in clients:
             client.close()
         until(lambda: sum(connections(pid, d.port) for pid in engines) == 0)
-    assert fair >= 7, fair
+    assert fair >= 40, f"{fair} of 160, 80 would be even"
     os.kill(engines[0], signal.SIGSTOP)
     try:
         clients = [socket.create_connection(("127.0.0.1", d.port)) for _ in range(50)]

@@ -1947,6 +1947,93 @@ static void test_a_join_that_waits_holds_its_connection_for_half_a_second(void *
 	assert_int_equal(p.done, 1);
 }
 
+/* P4: one whose customer is to be found does not hide another before it. */
+static void test_the_first_unknown_one_counts(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .ticket.line = 7 };
+
+	(void)state;
+	elsewhere(IDENTITY_ANONYMOUS, "x", anna);
+	post_as(&p, "2", IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "3", IDENTITY_ID, "anna");
+	post_as(&p, "4", IDENTITY_ID, "boris");
+	flow->due_us = now_us + 1000000; /* the other lane has nothing else to do */
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].customer, anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* P4: the cache leads to a card that another engine has joined; what came behind names the living one. */
+static void test_a_card_joined_elsewhere_does_not_let_later_events_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .ticket.line = 7 };
+
+	(void)state;
+	post_one("2", IDENTITY_ANONYMOUS, "x");
+	joined_elsewhere("3", "anna", "x");
+	post_as(&p, "4", IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "5", IDENTITY_ID, "anna");
+	post_send(&p);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	all_events_are_of(anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* P4: however long the rules could not be read. */
+static void test_a_reload_does_not_let_later_events_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .ticket.line = 7 };
+
+	(void)state;
+	elsewhere(IDENTITY_ANONYMOUS, "x", anna);
+	flow->want_set = true;
+	flow->set_not_before_us = now_us + 1000000; /* it did not load just now */
+	post_as(&p, "2", IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "3", IDENTITY_ID, "anna");
+	post_send(&p);
+	pump();
+	now_us += 1000000;
+	flow->due_us = now_us + 1000000; /* the other lane has nothing else to do */
+	pump();
+	assert_int_equal(p.done, 1);
+	all_events_are_of(anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* Nobody waits for MQTT's answer: its order is worth more than half a second. */
+static void test_without_a_deadline_the_order_is_kept_longer(void **state)
+{
+	int64_t browser;
+	struct post p = { .done = 0 };
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "anna");
+	browser = post_one("2", IDENTITY_ANONYMOUS, "x");
+	post_one("3", IDENTITY_ID, "boris");
+	mem_hold(store, browser, true);
+	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "5", IDENTITY_ID, "boris");
+	post_send(&p);
+	p.ticket.late = NULL;
+	for (int i = 0; i < 99; i++, now_us += 100000)
+		pump();
+	assert_int_equal(p.events[1].status, EVENT_NEW);
+	now_us += 100000;
+	pump();
+	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+	mem_hold(store, browser, false);
+	now_us += 10000;
+	pump();
+	assert_int_equal(p.done, 1);
+}
+
 /* The end of that half second is an occasion to look. */
 static void test_who_waits_for_an_unknown_key_is_woken(void **state)
 {
@@ -1969,6 +2056,7 @@ static void test_who_waits_for_an_unknown_key_is_woken(void **state)
 	assert_int_equal(p.events[0].place, FLOW_ASKED);
 	pump();
 	assert_int_equal(p.done + q.done, 2);
+	assert_true(flow_next_us(flow) > now_us + 1000); /* and once is enough */
 }
 
 /* P4: however long there was no database. */
@@ -2072,14 +2160,12 @@ static void test_a_suspect_that_waits_holds_nobody(void **state)
 	assert_int_equal(p.done, 1);
 }
 
-/* A lane that waits for its share does not when there is nothing any more. */
-static void test_a_share_of_nothing_is_not_waited_for(void **state)
+/* A lane waits for its share beside `one`, which is under way. */
+static void wait_for_share(struct post *one, struct post *few)
 {
 	static struct post many[2];
-	struct post one = { .done = 0 }, few = { .done = 0 };
-	char ids[2][16][8];
+	static char ids[2][16][8];
 
-	(void)state;
 	for (int i = 0; i < 2; i++) {
 		many[i] = (struct post){ .done = 0 };
 		for (int k = 0; k < 16; k++) {
@@ -2089,19 +2175,46 @@ static void test_a_share_of_nothing_is_not_waited_for(void **state)
 		post_send(&many[i]);
 	}
 	pump();
-	post_as(&one, "1", IDENTITY_ID, "0-0");
-	post_as(&few, "2", IDENTITY_ID, "0-1");
-	post_send(&one);
-	flow_turn(flow); /* it is under way */
-	post_send(&few);
+	post_as(one, "1", IDENTITY_ID, "0-0");
+	post_as(few, "2", IDENTITY_ID, "0-1");
+	post_send(one);
+	flow_turn(flow);
+	post_send(few);
 	flow_turn(flow);
 	assert_int_equal(flow_next_us(flow), now_us + 5000);
+}
+
+/* ... but not when there is nothing any more. */
+static void test_a_share_of_nothing_is_not_waited_for(void **state)
+{
+	struct post one = { .done = 0 }, few = { .done = 0 };
+
+	(void)state;
+	wait_for_share(&one, &few);
 	now_us += 2000000;
 	flow_turn(flow);
 	assert_int_equal(few.late, 1);
 	assert_true(flow_next_us(flow) > now_us + 1000);
 	pump();
 	assert_int_equal(one.done, 1);
+}
+
+/* ... nor when the lane got something else to do, and only the spare one is idle. */
+static void test_a_share_is_not_waited_for_without_a_lane(void **state)
+{
+	struct post one = { .done = 0 }, few = { .done = 0 }, other = { .done = 0 };
+
+	(void)state;
+	wait_for_share(&one, &few);
+	post_as(&other, "3", IDENTITY_ID, "nobody yet");
+	post_send(&other);
+	flow_turn(flow);
+	assert_int_equal(other.events[0].place, FLOW_ASKED);
+	now_us += 6000;
+	flow_turn(flow);
+	assert_true(flow_next_us(flow) > now_us + 1000);
+	pump();
+	assert_int_equal(one.done + few.done + other.done, 3);
 }
 
 /* Two events that wait for each other: one for those on the card that is gone, which came after it. */
@@ -2299,11 +2412,16 @@ int main(void)
 		FLOW_TEST(test_a_join_that_waits_does_not_let_later_requests_pass),
 		FLOW_TEST(test_what_was_not_asked_for_does_not_let_later_requests_pass),
 		FLOW_TEST(test_a_join_that_waits_holds_its_connection_for_half_a_second),
+		FLOW_TEST(test_the_first_unknown_one_counts),
+		FLOW_TEST(test_a_card_joined_elsewhere_does_not_let_later_events_pass),
+		FLOW_TEST(test_a_reload_does_not_let_later_events_pass),
+		FLOW_TEST(test_without_a_deadline_the_order_is_kept_longer),
 		FLOW_TEST(test_who_waits_for_an_unknown_key_is_woken),
 		FLOW_TEST(test_an_outage_does_not_let_later_events_pass),
 		FLOW_TEST(test_a_line_is_left_from_anywhere),
 		FLOW_TEST(test_a_suspect_that_waits_holds_nobody),
 		FLOW_TEST(test_a_share_of_nothing_is_not_waited_for),
+		FLOW_TEST(test_a_share_is_not_waited_for_without_a_lane),
 		FLOW_TEST(test_who_came_later_is_not_waited_for),
 		FLOW_TEST(test_who_is_held_keeps_his_place_on_the_living_card),
 		FLOW_TEST(test_a_forgotten_key_of_a_joined_card_does_not_let_later_events_pass),
