@@ -124,11 +124,17 @@ static void rig_flow_open(struct rig *r)
 	r->flow = flow_open(r->store, &judge, &limits, &host);
 }
 
-/* Another process takes over, where one would. */
+/* After a batch another process takes over, where one would.  A process that begins looks for due work at once; the one that
+ * stays does so too, or what is due at this moment would be judged in another order. */
 static void rig_replace(struct rig *r)
 {
-	if (r->env->mode != RIG_REPLACED || !r->has_committed || !flow_is_idle(r->flow))
+	if (!r->has_committed || !flow_is_idle(r->flow))
 		return;
+	if (r->env->mode != RIG_REPLACED) {
+		r->has_committed = false;
+		flow_poke(r->flow);
+		return;
+	}
 	flow_close(r->flow);
 	rig_flow_open(r);
 	r->has_committed = false;

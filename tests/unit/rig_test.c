@@ -165,12 +165,45 @@ static void exits_are_those_of_the_old_text(void **state)
 	arena_fini(&a);
 }
 
+/* A task that is overdue when it is made, and a message that goes out at the same moment. */
+static void what_is_due_at_once_has_one_order(void **state)
+{
+	static const char rules[] =
+		"rule 'r' { on = 'x', class = 'transactional', run = function()\n"
+		"  task { title = 'T', deadline = '0h', results = { 'ok' } }\n"
+		"  publish('t', {})\n"
+		"end }\n";
+	static const enum rig_mode modes[] = { RIG_STRAIGHT, RIG_REPLACED };
+	struct arena a = { 0 };
+	struct rule_set set;
+	struct buf traces[2] = { 0 };
+
+	(void)state;
+	make_set(rules, "return {}", &a, &set);
+	for (int i = 0; i < 2; i++) {
+		struct rig_env env = { .mode = modes[i] };
+		struct rig *r = rig_open(&env, &set);
+
+		post(r, "x");
+		rig_advance(r, rig_now_us(r) + HOUR_US);
+		rig_trace(r, &traces[i]);
+		rig_close(r);
+	}
+	assert_non_null(memmem(traces[0].p, traces[0].n, "task.overdue", 12));
+	assert_non_null(memmem(traces[0].p, traces[0].n, "message.sent", 12));
+	assert_true(span_eq(buf_as_span(&traces[0]), buf_as_span(&traces[1])));
+	buf_free(&traces[0]);
+	buf_free(&traces[1]);
+	arena_fini(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts_are_kept_straight),
 		cmocka_unit_test(texts_are_kept_over_processes),
 		cmocka_unit_test(exits_are_those_of_the_old_text),
+		cmocka_unit_test(what_is_due_at_once_has_one_order),
 	};
 
 	log_open("rig_test", LOG_LOGFMT, LOG_LVL_WARNING);
