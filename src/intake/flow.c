@@ -42,6 +42,11 @@ void flow_limits_default(struct flow_limits *ret)
 		.skew_us = 2000000 };
 }
 
+int flow_n_workers(const struct flow *f)
+{
+	return f->n_lanes > 1 ? f->n_lanes - 1 : 1;
+}
+
 int64_t flow_boot_us(const struct flow *f)
 {
 	return f->host.boot_us(f->host.arg);
@@ -528,10 +533,10 @@ void flow_poke(struct flow *f)
 	f->host.turn(f->host.arg);
 }
 
-/* Could a lane be given something now? */
-static bool flow_has_lane(const struct flow *f)
+/* Could one of the first n lanes be given something now? */
+static bool flow_has_lane(const struct flow *f, int n)
 {
-	for (int i = 0; i < f->n_lanes; i++)
+	for (int i = 0; i < n; i++)
 		if (f->lanes[i].step == LANE_IDLE && f->store->ops->usable(f->store, i))
 			return true;
 	return false;
@@ -546,15 +551,6 @@ static int64_t flow_next_late_us(const struct flow *f)
 		if (t->late != NULL && !t->is_late)
 			return t->since_us + f->limits.late_us;
 	return INT64_MAX;
-}
-
-/* Could one that does not wait for locks? */
-static bool flow_has_worker(const struct flow *f)
-{
-	for (int i = 0; i < f->n_lanes - (f->n_lanes > 1); i++)
-		if (f->lanes[i].step == LANE_IDLE && f->store->ops->usable(f->store, i))
-			return true;
-	return false;
 }
 
 /* When there will be something to give to a lane that is idle. */
@@ -573,7 +569,8 @@ static int64_t flow_next_work_us(const struct flow *f)
 		next = f->due_us;
 	if (f->pause_us != 0 && f->pause_us < next)
 		next = f->pause_us;
-	if (f->share_until_us != 0 && f->share_until_us < next && flow_has_worker(f))
+	if (f->share_until_us != 0 && f->share_until_us < next &&
+		flow_has_lane(f, flow_n_workers(f)))
 		next = f->share_until_us;
 	if (f->stay_until_us != 0 && f->stay_until_us < next)
 		next = f->stay_until_us;
@@ -591,7 +588,7 @@ int64_t flow_next_us(const struct flow *f)
 	if ((at_us = flow_next_late_us(f)) < next)
 		next = at_us;
 	/* without a lane nothing can be given: the answer it waits for, or its connection, brings a turn */
-	if (flow_has_lane(f) && (at_us = flow_next_work_us(f)) < next)
+	if (flow_has_lane(f, f->n_lanes) && (at_us = flow_next_work_us(f)) < next)
 		next = at_us;
 	return next < boot_us + 1000 ? boot_us + 1000 : next;
 }

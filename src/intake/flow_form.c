@@ -178,7 +178,7 @@ static bool form_others_busy(const struct flow *f, const struct flow_lane *l)
 static size_t form_share(struct flow *f, const struct flow_lane *l, int64_t boot_us)
 {
 	size_t all = f->n_at[FLOW_QUEUED] + f->n_at[FLOW_IN_BATCH];
-	size_t lanes = f->n_lanes > 1 ? (size_t)f->n_lanes - 1 : 1;
+	size_t lanes = (size_t)flow_n_workers(f);
 	size_t share;
 
 	if (f->crowd < all)

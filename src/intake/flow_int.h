@@ -194,6 +194,8 @@ struct flow {
 };
 
 int64_t flow_boot_us(const struct flow *f);
+/* Lanes that are not kept for those who must wait for a lock: the first ones. */
+int flow_n_workers(const struct flow *f);
 /* The database's time, as it has just said. */
 void flow_tell_time(struct flow *f, int64_t now_us);
 /* The only mover of events. */

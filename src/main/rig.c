@@ -130,14 +130,13 @@ static void rig_replace(struct rig *r)
 {
 	if (!r->has_committed || !flow_is_idle(r->flow))
 		return;
+	r->has_committed = false;
 	if (r->env->mode != RIG_REPLACED) {
-		r->has_committed = false;
 		flow_poke(r->flow);
 		return;
 	}
 	flow_close(r->flow);
 	rig_flow_open(r);
-	r->has_committed = false;
 	r->turn_wanted = true;
 }
 

@@ -86,8 +86,8 @@ static const struct conf_key settings_keys[] = {
 			"socket's directory or hostaddr where a name server may hang." },
 	{ "database", "idle_timeout", CONF_DURATION, offsetof(struct settings, database.idle_timeout_us), CONF_FIXED, "10s", .min = INT64_C(1000000), .max = INT64_C(600000000),
 		.help = "Postgres frees the customers that a frozen process holds after this "
-			"(idle_in_transaction_session_timeout); of one that froze while it sent or read, an "
-			"engine ends the session, as much later at most." },
+			"(idle_in_transaction_session_timeout); where it froze while it sent or read, an "
+			"engine does so, after twice as long at most." },
 	{ "database", "poll", CONF_DURATION, offsetof(struct settings, database.poll_us), CONF_FIXED, "500ms", .min = INT64_C(10000), .max = INT64_C(10000000),
 		.help = "Longest sleep between two looks for due work. Everybody is also woken at once "
 			"when work comes up in this daemon." },
