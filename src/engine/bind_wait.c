@@ -241,6 +241,32 @@ static void wait_end_bare(struct wait_call *w)
 	w->plan.end_id = only->id;
 }
 
+/* Which messages expire when it ends? */
+static void wait_note_expiry(struct wait_call *w)
+{
+	w->plan.expires = arena_array(eval_arena(w->e), int64_t, w->n_handles);
+	for (size_t i = 0; i < w->n_handles; i++)
+		if (w->handles[i].state == HANDLE_OPEN && w->handles[i].end_us <= w->plan.until_us)
+			w->plan.expires[w->plan.n_expires++] = w->handles[i].id;
+}
+
+/* It ends with the call: it is answered, or its time begins to run. */
+static void wait_end_now(struct wait_call *w)
+{
+	struct wait_plan *p = &w->plan;
+	int64_t now_us = eval_now(w->e), until_us;
+	struct span answer;
+
+	if (waits_end(p, false, p->expires, p->n_expires, w->e->zone, now_us, eval_arena(w->e),
+		    &answer, &until_us) == WAIT_RUNS) {
+		p->n_open = p->n_expires = 0;
+		p->until_us = until_us;
+		if (until_us > now_us)
+			return;
+	}
+	w->answer = answer;
+}
+
 /* Fills the plan, and the answer when there is one already. */
 static void wait_plan_now(lua_State *L, struct wait_call *w)
 {
@@ -261,8 +287,9 @@ static void wait_plan_now(lua_State *L, struct wait_call *w)
 		wait_end_span(w);
 	else if (w->plan.until_us == TIME_NONE)
 		wait_end_handles(L, w);
+	wait_note_expiry(w);
 	if (w->plan.until_us != TIME_NONE && w->plan.until_us <= eval_now(w->e))
-		w->answer = waits_timer_answer(&w->plan, eval_now(w->e), eval_arena(w->e));
+		wait_end_now(w);
 }
 
 /* The text passes the wait: pushes what it was answered. */

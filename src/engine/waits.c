@@ -26,11 +26,10 @@ int64_t waits_about(enum what_object object, struct span type, struct span data)
 	return id;
 }
 
-/* Is the message one of those that time waits for? */
-static bool waits_is_open(const struct wait_plan *w, int64_t id)
+static bool waits_in_list(const int64_t *v, unsigned n, int64_t id)
 {
-	for (unsigned i = 0; i < w->n_open; i++)
-		if (w->open[i] == id)
+	for (unsigned i = 0; i < n; i++)
+		if (v[i] == id)
 			return true;
 	return false;
 }
@@ -67,7 +66,7 @@ bool waits_is_handed_over(struct span type)
 
 /* A handle that can not come to its outcome any more: a bare one is over by that, else there is nothing to
  * wait for. */
-static enum wait_turn waits_end(const struct wait_plan *w, enum what_object object,
+static enum wait_turn waits_give_up(const struct wait_plan *w, enum what_object object,
 	struct span type, struct span *ret_outcome)
 {
 	if (!w->end_outcome.p)
@@ -92,13 +91,14 @@ enum wait_turn waits_meet(const struct wait_plan *w, struct span type, struct sp
 	}
 	id = waits_about(WHAT_TASK, type, data);
 	if (id && span_is(type, "task.cancelled") && waits_only_for(w, WHAT_TASK, id))
-		return waits_end(w, WHAT_TASK, type, ret_outcome);
+		return waits_give_up(w, WHAT_TASK, type, ret_outcome);
 	id = waits_about(WHAT_MESSAGE, type, data);
 	if (!id)
 		return WAIT_ON;
 	if (waits_is_dead(type) && waits_only_for(w, WHAT_MESSAGE, id))
-		return waits_end(w, WHAT_MESSAGE, type, ret_outcome);
-	if (runs || !waits_is_open(w, id) || !(waits_is_dead(type) || waits_is_handed_over(type)))
+		return waits_give_up(w, WHAT_MESSAGE, type, ret_outcome);
+	if (runs || !waits_in_list(w->open, w->n_open, id) ||
+		!(waits_is_dead(type) || waits_is_handed_over(type)))
 		return WAIT_ON;
 	*ret_until_us = duration_add(time_us, w->span, zone);
 	return WAIT_RUNS;
@@ -146,6 +146,18 @@ bool waits_row_runs(const struct wait_plan *w, const struct span *awaits, unsign
 	return true;
 }
 
+static void waits_write_list(struct buf *b, const char *key, const int64_t *v, unsigned n)
+{
+	if (n == 0)
+		return;
+	json_put_key(b, key);
+	for (unsigned i = 0; i < n; i++) {
+		buf_char(b, i ? ',' : '[');
+		buf_int(b, v[i]);
+	}
+	buf_char(b, ']');
+}
+
 struct span waits_write(const struct wait_plan *w, struct arena *a)
 {
 	char span_text[DURATION_SIZE];
@@ -160,6 +172,7 @@ struct span waits_write(const struct wait_plan *w, struct arena *a)
 		json_put_key(&b, "end");
 		json_put_text(&b, w->end_outcome);
 	}
+	waits_write_list(&b, "expires", w->expires, w->n_expires);
 	if (what.n) {
 		json_put_key(&b, "for");
 		buf_span(&b, what);
@@ -170,13 +183,8 @@ struct span waits_write(const struct wait_plan *w, struct arena *a)
 		json_put_key(&b, "object");
 		json_put_text(&b, span_of(what_object_name(w->end_object)));
 	}
+	waits_write_list(&b, "open", w->open, w->n_open);
 	if (w->n_open) {
-		json_put_key(&b, "open");
-		for (unsigned i = 0; i < w->n_open; i++) {
-			buf_char(&b, i ? ',' : '[');
-			buf_int(&b, w->open[i]);
-		}
-		buf_char(&b, ']');
 		json_put_key(&b, "span");
 		json_put_text(&b, span_of(duration_text(w->span, span_text)));
 	}
@@ -190,22 +198,33 @@ struct span waits_write(const struct wait_plan *w, struct arena *a)
 	return out;
 }
 
-/* Reads "open" and "span". */
-static bool waits_read_open(
-	struct span json, struct arena *a, struct wait_plan *ret, struct err *err)
+/* The numbers of a list; none when there is no list. */
+static unsigned waits_read_list(struct span json, struct span key, struct arena *a, int64_t **ret)
 {
 	struct span list, value;
 	struct json_iter it;
 	size_t cap = 0, n = 0;
 	int64_t id;
 
-	if (!json_get(json, SPAN("open"), &list))
-		return true;
+	if (!json_get(json, key, &list))
+		return 0;
 	json_iter_init(&it, list);
 	while (json_next(&it, NULL, &value))
 		if (json_integer(value, &id))
-			BATCH_PUSH(a, ret->open, n, cap) = id;
-	ret->n_open = (unsigned)n;
+			BATCH_PUSH(a, *ret, n, cap) = id;
+	return (unsigned)n;
+}
+
+/* Reads "expires", "open" and "span". */
+static bool waits_read_messages(
+	struct span json, struct arena *a, struct wait_plan *ret, struct err *err)
+{
+	struct span value;
+
+	ret->n_expires = waits_read_list(json, SPAN("expires"), a, &ret->expires);
+	ret->n_open = waits_read_list(json, SPAN("open"), a, &ret->open);
+	if (ret->n_open == 0)
+		return true;
 	if (!json_get(json, SPAN("span"), &value))
 		return err_set(err, "the wait in the history has no span");
 	return duration_parse(json_text(value, a), DURATION_MS, &ret->span, err);
@@ -230,26 +249,63 @@ bool waits_read(struct span json, struct arena *a, struct wait_plan *ret, struct
 		if (!json_get(json, SPAN("id"), &value) || !json_integer(value, &w.end_id))
 			return err_set(err, "the wait in the history is damaged");
 	}
-	if (!waits_read_open(json, a, &w, err))
+	if (!waits_read_messages(json, a, &w, err))
 		return false;
 	*ret = w;
 	return true;
 }
 
-struct span waits_timer_answer(const struct wait_plan *w, int64_t now_us, struct arena *a)
+/* The copy of an outcome that no event has told. */
+static struct span waits_outcome_copy(
+	struct arena *a, enum what_object object, struct span outcome, int64_t id, int64_t now_us)
 {
-	const char *object = what_object_name(w->end_object);
+	const char *name = what_object_name(object);
 	struct span s;
 
-	if (!w->end_outcome.p)
-		return SPAN("null");
 	s.p = arena_printf(a,
 		"{\"id\":\"\",\"type\":\"%s.%.*s\",\"time\":%lld,\"received\":%lld,"
 		"\"outcome\":\"%.*s\",\"data\":{%s\"%s_id\":\"%lld\"}}",
-		object, SPAN_ARG(w->end_outcome), (long long)now_us, (long long)now_us,
-		SPAN_ARG(w->end_outcome),
-		w->end_object == WHAT_MESSAGE ? "\"code\":\"expired\"," : "", object,
-		(long long)w->end_id);
+		name, SPAN_ARG(outcome), (long long)now_us, (long long)now_us, SPAN_ARG(outcome),
+		object == WHAT_MESSAGE ? "\"code\":\"expired\"," : "", name, (long long)id);
 	s.n = strlen(s.p);
 	return s;
+}
+
+/* What it means to the wait that the message has expired. */
+static enum wait_turn waits_expire(const struct wait_plan *w, int64_t id, bool runs,
+	const struct tz *zone, struct arena *a, struct span *ret_outcome, int64_t *ret_until_us)
+{
+	struct span data;
+
+	data.p = arena_printf(a, "{\"code\":\"expired\",\"message_id\":\"%lld\"}", (long long)id);
+	data.n = strlen(data.p);
+	return waits_meet(w, SPAN("message.failed"), data, w->until_us, runs, zone, ret_outcome,
+		ret_until_us);
+}
+
+enum wait_turn waits_end(const struct wait_plan *w, bool runs, const int64_t *open, unsigned n_open,
+	const struct tz *zone, int64_t now_us, struct arena *a, struct span *ret_answer,
+	int64_t *ret_until_us)
+{
+	unsigned n = w->n_open && runs ? 0 : w->n_expires; /* else it is the span that is over */
+	enum wait_turn all = WAIT_ANSWER;
+	struct span outcome;
+
+	*ret_answer = w->end_outcome.p ? waits_outcome_copy(a, w->end_object, w->end_outcome,
+						 w->end_id, now_us)
+				       : SPAN("null");
+	for (unsigned i = 0; i < n; i++) {
+		if (!waits_in_list(open, n_open, w->expires[i]))
+			continue;
+		switch (waits_expire(w, w->expires[i], runs, zone, a, &outcome, ret_until_us)) {
+		case WAIT_ANSWER:
+			*ret_answer =
+				waits_outcome_copy(a, WHAT_MESSAGE, outcome, w->expires[i], now_us);
+			return WAIT_ANSWER;
+		case WAIT_RUNS: all = WAIT_RUNS; continue;
+		case WAIT_NIL:
+		case WAIT_ON: continue;
+		}
+	}
+	return all;
 }

@@ -7,6 +7,7 @@
  * running the rule:
  *	{"at":now,"until":t,"for":[...]}            wait("1d", "order.paid"), wait "1d", wait_until
  *	{...,"span":"1d","open":[17]}               time runs from the hand-over of message 17; until: it expires
+ *	{...,"expires":[17]}                        message 17 expires at `until`, unless it was handed over before
  *	{...,"end":"failed","object":"message","id":17}   wait(m): what the timer answers
  * Pure, in an arena.
  */
@@ -23,6 +24,9 @@ struct wait_plan {
 	int64_t *open;
 	unsigned n_open;
 	struct duration span;
+	/* Messages that were not handed over at the call and expire at until_us. */
+	int64_t *expires;
+	unsigned n_expires;
 	/* What the timer answers for a bare handle; {NULL,0}: nil. */
 	struct span end_outcome;
 	enum what_object end_object;
@@ -50,8 +54,11 @@ bool waits_row_runs(const struct wait_plan *w, const struct span *awaits, unsign
 struct span waits_write(const struct wait_plan *w, struct arena *a);
 bool waits_read(
 	struct span json, struct arena *a, struct wait_plan *ret, struct err *err) MUST_CHECK;
-/* What the timer answers: null, or the outcome of a bare handle as an event copy. */
-struct span waits_timer_answer(const struct wait_plan *w, int64_t now_us, struct arena *a);
+/* What it means that until_us has come (runs: as above): WAIT_ANSWER with null or the copy of an outcome, or WAIT_RUNS.  open: the
+ * chain's messages that are not handed over yet; the courier says that they failed, but perhaps later than now. */
+enum wait_turn waits_end(const struct wait_plan *w, bool runs, const int64_t *open, unsigned n_open,
+	const struct tz *zone, int64_t now_us, struct arena *a, struct span *ret_answer,
+	int64_t *ret_until_us);
 
 /* The number of the message or task that an event is about (its data's message_id, task_id); 0: none. */
 int64_t waits_about(enum what_object object, struct span type, struct span data);

@@ -268,7 +268,7 @@ static bool wake_is_too_late(struct desk *d, const struct chain *c)
 bool wake_by_timer(struct desk *d, struct frame *f)
 {
 	struct chain *c = f->chain;
-	int64_t now_us = d->sitting->batch->now_us;
+	int64_t now_us = d->sitting->batch->now_us, until_us = 0;
 	struct wait_plan w;
 	struct span answer;
 	struct err err;
@@ -290,5 +290,10 @@ bool wake_by_timer(struct desk *d, struct frame *f)
 		chain_halt(d, c, CHAIN_STUCK, "its history does not end with a wait", answer);
 		return true;
 	}
-	return wake_resume(d, f, c, waits_timer_answer(&w, now_us, &d->sitting->batch->arena));
+	if (waits_end(&w, waits_row_runs(&w, c->awaits, c->n_awaits), c->open, c->n_open,
+		    desk_zone(d, c->shop), now_us, &d->sitting->batch->arena, &answer,
+		    &until_us) == WAIT_ANSWER)
+		return wake_resume(d, f, c, answer);
+	wake_begin_time(d, c, &w, until_us);
+	return true;
 }

@@ -53,6 +53,21 @@ rule "odd-mixed" {
   end,
 }
 
+rule "odd-expires" {
+  about = "That a message expires is told by its end or by its courier, whoever is first",
+  on    = "odd.expires",
+  class = "transactional",
+  run = function()
+    local function late() return email { template = "plain", at = "1h", expires = "0s" } end
+    note(wait("1d", late().failed).code)
+    local e = wait("2h", { late().clicked, "odd.other" })
+    note(e and e.meta.type or "nil at " .. now():format "%H:%M")
+    note(wait(late().failed).outcome)
+    e = wait("2h", { email { template = "plain", expires = "0s" }.clicked, "odd.other" })
+    note(e and e.meta.type or "nil at " .. now():format "%H:%M")
+  end,
+}
+
 rule "odd-taken" {
   on  = "odd.taken",
   run = function()

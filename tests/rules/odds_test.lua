@@ -23,6 +23,17 @@ test "expired" (function(t)
   t:expect_none()
 end)
 
+test "expires at the end of a wait" (function(t)
+  local anna = t:customer { email = "anna@example.com" }
+  anna:event("odd.expires")
+  t:advance "3h"
+  t:same(t:notes(), { "expired" })
+  t:advance "3h"
+  anna:event("odd.other")
+  t:same(t:notes(), { "expired", "nil at 14:00", "failed", "odd.other" })
+  t:expect_none()
+end)
+
 test "a message or an event" (function(t)
   local anna, boris = t:customer { email = "anna@example.com" }, t:customer { email = "boris@example.com" }
   anna:event("odd.mixed")
@@ -99,5 +110,5 @@ test "a zone that is none" (function(t)
   local anna = t:customer { timezone = "Europe/Berlin" }
   anna:event("odd.zone", { zone = "Mars/Base" })
   t:same(t:notes(), {})
-  t:same(t:errors "odd-zone", { 'odds.lua:116: set: "Mars/Base" is no time zone; write "Europe/Berlin"' })
+  t:same(t:errors "odd-zone", { 'odds.lua:131: set: "Mars/Base" is no time zone; write "Europe/Berlin"' })
 end)
