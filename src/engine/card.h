@@ -54,7 +54,7 @@ struct shop_event *card_follow_up(struct batch *b, const struct shop_event *caus
  *	cart			of the one seen last
  *	chains			of one rule and key on both sides: as `keep` says; those that must end are
  *				CANCELLED as "joined", and what they wrote is withdrawn; queued ones stay
- * `gone` is left empty, with merged_into set and its identity_version raised; the store's save moves
+ * `gone` is left empty, with merged_into set; identity_version of both is raised; the store's save moves
  * everything else (store/store.h). */
 enum card_keep { CARD_KEEP_BOTH, CARD_KEEP_OLDER, CARD_KEEP_NEWER };
 typedef enum card_keep card_keep_fn(void *arg, struct span rule);

@@ -238,6 +238,8 @@ static void join_empty(struct join *j)
 	c->merged_into = j->living->customer;
 	c->identity_version++;
 	c->changed = CARD_CHANGED_ACTIVITY | CARD_CHANGED_PROFILE | CARD_CHANGED_IDENTITY;
+	j->living->card->identity_version++;
+	j->living->card->changed |= CARD_CHANGED_IDENTITY;
 }
 
 void card_join(

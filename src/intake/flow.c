@@ -25,8 +25,9 @@
 enum {
 	FLOW_PACE_US = 200000,      /* looked at so often */
 	FLOW_PACE_OLD_US = 1000000, /* says nothing any more */
-	FLOW_AHEAD = 4,             /* events whose keys are fetched ahead */
-	FLOW_ROOM_LEAST = 500       /* events, however slow it goes: a request may have as many */
+	FLOW_STALL_US = 50000, /* a turn that comes so much too late: the process stood still */
+	FLOW_AHEAD = 4,        /* events whose keys are fetched ahead */
+	FLOW_ROOM_LEAST = 500  /* events, however slow it goes: a request may have as many */
 };
 
 void flow_limits_default(struct flow_limits *ret)
@@ -156,6 +157,8 @@ void flow_place(struct flow *f, struct shop_event *e, enum flow_place to)
 		TAILQ_REMOVE(from, e, link);
 	if (e->place == FLOW_QUEUED)
 		e->queue->n_events--;
+	if (to == FLOW_ASIDE)
+		e->queue = NULL;
 	f->n_at[e->place]--;
 	e->place = (int)to;
 	f->n_at[to]++;
@@ -225,7 +228,7 @@ static void flow_list_ready(struct flow *f, struct flow_customer *c)
 
 void flow_customer_review(struct flow *f, struct flow_customer *c)
 {
-	bool wanted = c->n_events > 0 && !c->in_batch;
+	bool wanted = c->n_events > 0 && c->lane == NULL;
 
 	if (wanted && !c->listed) {
 		flow_list_ready(f, c);
@@ -233,7 +236,7 @@ void flow_customer_review(struct flow *f, struct flow_customer *c)
 		TAILQ_REMOVE(&f->ready, c, link);
 	}
 	c->listed = wanted;
-	if (!wanted && !c->in_batch) {
+	if (!wanted && c->lane == NULL) {
 		flow_forgive(f, c);
 		map_del(&f->customers, MAP_KEY(c->id));
 		free(c);
@@ -362,6 +365,8 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 		flow_expect(f, t, i);
 	t->pending = t->n;
 	t->since_us = flow_boot_us(f);
+	if (t->since_us < f->turn_by_us)
+		f->turn_by_us = t->since_us;
 	t->is_late = false;
 	t->first_unknown = t->n;
 	flow_join_line(f, t);
@@ -512,9 +517,10 @@ void flow_turn(struct flow *f)
 		       f->store->ops->is_up(f->store);
 
 	flow_find_late(f, boot_us);
-	if (is_able && !f->was_able)
+	if (is_able && (!f->was_able || boot_us > f->turn_by_us + FLOW_STALL_US))
 		f->able_since_us = boot_us;
 	f->was_able = is_able;
+	f->turned_us = boot_us;
 	f->stay_until_us = 0;
 	if (f->pause_us != 0 && boot_us >= f->pause_us)
 		flow_end_pause(f, boot_us);
@@ -524,6 +530,7 @@ void flow_turn(struct flow *f)
 		if (l->step == LANE_IDLE && f->store->ops->usable(f->store, i))
 			flow_give(f, l, boot_us);
 	}
+	f->turn_by_us = flow_next_us(f);
 }
 
 void flow_poke(struct flow *f)

@@ -11,7 +11,8 @@
  * blocks), and again at flow_next_us at the latest.  After a commit `poke` tells the host which couriers have
  * work.  Order: events of one ticket, and of the tickets of one line, are judged in the order submitted when they are about
  * the same customer.  While it is being found who one is about, those behind it wait: half a second after it was submitted
- * at most, ten where nobody waits for an answer (`late` is NULL).
+ * at most, ten where nobody waits for an answer (`late` is NULL); time without a database or rules, or in which the process
+ * stood still, does not count.
  */
 #include "base/err.h"
 #include "model/event.h"

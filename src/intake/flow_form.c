@@ -14,6 +14,7 @@ enum {
 	/* so long after it was submitted an event holds up those behind it; where nobody waits for an answer (MQTT, import) */
 	FORM_ORDER_US = 500000,
 	FORM_ORDER_PATIENT_US = 10000000,
+	FORM_LOOK_US = 50000,   /* while somebody waits so there is a turn so often */
 	FORM_SHARE_LEAST = 16,  /* events in all: fewer are not shared out */
 	FORM_SHARE_ENOUGH = 50, /* a batch of so many is worth a commit of its own */
 	FORM_SHARE_US = 5000,   /* so long a lane waits for its share */
@@ -41,7 +42,7 @@ struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c)
 	v->identity_version = c->version;
 	v->flow = c;
 	BATCH_PUSH(&b->arena, b->visits, b->n_visits, b->cap_visits) = v;
-	c->in_batch = true;
+	c->lane = l;
 	return v;
 }
 
@@ -99,23 +100,68 @@ static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
 	return true;
 }
 
+/* Since when has it been possible to do something about the ticket? */
+static int64_t form_since_us(const struct flow *f, const struct event_ticket *t)
+{
+	return t->since_us > f->able_since_us ? t->since_us : f->able_since_us;
+}
+
+/* Who waits for the ticket does so for that long; and there is a turn when it is over, and before: a process that stands still is
+ * to notice. */
+static bool form_stays_for(struct flow *f, const struct event_ticket *t, int64_t patience_us)
+{
+	int64_t until_us = form_since_us(f, t) + patience_us;
+
+	if (f->turned_us >= until_us)
+		return false;
+	if (until_us > f->turned_us + FORM_LOOK_US)
+		until_us = f->turned_us + FORM_LOOK_US;
+	if (f->stay_until_us == 0 || until_us < f->stay_until_us)
+		f->stay_until_us = until_us;
+	return true;
+}
+
 /* It may be of the same customer, by a key that nobody here knows yet, or by a card that is to be joined.  Not for ever: that
  * one may wait for others in turn, or for a process that is frozen. */
 bool flow_must_follow(struct flow *f, const struct shop_event *e)
 {
-	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before) {
-		int64_t since_us = t->since_us > f->able_since_us ? t->since_us : f->able_since_us;
-		int64_t until_us =
-			since_us + (t->late != NULL ? FORM_ORDER_US : FORM_ORDER_PATIENT_US);
-
-		if (t->first_unknown == t->n || t->events[t->first_unknown].arrival > e->arrival ||
-			flow_boot_us(f) >= until_us)
-			continue;
-		if (f->stay_until_us == 0 || until_us < f->stay_until_us)
-			f->stay_until_us = until_us;
-		return true;
-	}
+	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before)
+		if (t->first_unknown < t->n && t->events[t->first_unknown].arrival < e->arrival &&
+			form_stays_for(
+				f, t, t->late != NULL ? FORM_ORDER_US : FORM_ORDER_PATIENT_US))
+			return true;
 	return false;
+}
+
+/* Is it of another customer, whose card may turn out to be gone? */
+static bool form_may_be_stale(const struct shop_event *x, const struct flow_customer *c)
+{
+	const struct flow_lane *l;
+
+	if ((x->place != FLOW_QUEUED && x->place != FLOW_IN_BATCH) || x->queue == NULL ||
+		x->queue == c)
+		return false;
+	l = x->queue->lane;
+	return l == NULL || l->step == LANE_LOAD || l->step == LANE_JOIN;
+}
+
+bool flow_overtakes(struct flow *f, const struct flow_lane *l, const struct shop_event *e)
+{
+	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before)
+		for (size_t i = 0; i < t->n && t->events[i].arrival < e->arrival; i++)
+			if (form_may_be_stale(&t->events[i], e->queue) &&
+				(l == NULL || t->events[i].queue->lane != l) &&
+				form_stays_for(f, t, FORM_ORDER_US))
+				return true;
+	return false;
+}
+
+/* Is it too soon for his next event? */
+static bool form_must_wait(struct flow *f, const struct flow_customer *c)
+{
+	const struct shop_event *e = TAILQ_FIRST(&c->events);
+
+	return flow_must_follow(f, e) || (c->version > 0 && flow_overtakes(f, NULL, e));
 }
 
 /* Takes this customer's events, as many as fit. */
@@ -129,7 +175,7 @@ static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flo
 
 	if (c->single)
 		room = 1;
-	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !flow_must_follow(f, e) &&
+	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !form_must_wait(f, c) &&
 		form_key_is_new(keys, e)) {
 		if (v == NULL)
 			v = lane_add_visit(l, c);
@@ -255,8 +301,7 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 /* Is it his turn to go while all others rest?  Not while his first event waits for one that has to be found. */
 static bool form_is_suspect(struct flow *f, const struct flow_customer *c, int64_t boot_us)
 {
-	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us &&
-	       !flow_must_follow(f, TAILQ_FIRST(&c->events));
+	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us && !form_must_wait(f, c);
 }
 
 bool flow_has_suspect(struct flow *f, int64_t boot_us)

@@ -28,14 +28,16 @@ enum flow_place {
 /* What pauses while clocks disagree. */
 enum { FLOW_TIMERS = 1 << DUE_CHAIN | 1 << DUE_TASK, FLOW_LISTS = FLOW_TIMERS | 1 << DUE_INBOX };
 
+struct flow_lane;
+
 struct flow_customer {
 	int64_t id, version;
 	struct shop_event_list events; /* FLOW_QUEUED, in order */
 	size_t n_events;
-	bool in_batch; /* one batch at a time */
-	bool listed;   /* in flow.ready */
-	bool alone;    /* his batch was refused: the next one holds nobody else */
-	bool single;   /* ... and one event only */
+	const struct flow_lane *lane; /* has him in its batch: one at a time; NULL: none */
+	bool listed;                  /* in flow.ready */
+	bool alone;                   /* his batch was refused: the next one holds nobody else */
+	bool single;                  /* ... and one event only */
 	unsigned
 		losses; /* his batches lost in a row: two, and he goes while all other lanes rest */
 	unsigned lost;  /* connections lost over that event */
@@ -159,8 +161,9 @@ struct flow {
 	size_t crowd;             /* so many were on their way at once, lately */
 	int64_t share_until_us; /* boot clock: a lane waits for its share until then; 0: none does */
 	bool was_able;          /* to ask for customers and to judge, at the last turn */
-	int64_t able_since_us;  /* boot clock */
-	int64_t stay_until_us; /* boot clock: then the first goes that waits for another's customer; 0: none does */
+	int64_t able_since_us;  /* boot clock: or since it last stood still */
+	int64_t turned_us, turn_by_us; /* boot clock: the last turn; the next one, at the latest */
+	int64_t stay_until_us; /* boot clock: look again at who waits for another's customer; 0: nobody does */
 	uint64_t arrivals; /* events submitted so far */
 	struct map lines;  /* event_ticket.line -> its last ticket that is not settled */
 	struct flow_lane lanes[FLOW_LANES_MOST];
@@ -257,6 +260,10 @@ struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c);
 void lane_sort_visits(struct flow_lane *l);
 /* Must the event wait for one that came before it by its connection and whose customer is to be found? */
 bool flow_must_follow(struct flow *f, const struct shop_event *e);
+/* May one that came before this event of the lane's batch, by the same connection, turn out to be about the same customer, because
+ * another engine has joined its card with his?  While it is being loaded, or was not to be had.  Asked only of who has taken
+ * another card over.  The lane may be NULL. */
+bool flow_overtakes(struct flow *f, const struct flow_lane *l, const struct shop_event *e);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
 /* Is there a customer whose batches were lost and who may be tried now? */

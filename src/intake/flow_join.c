@@ -107,7 +107,7 @@ static bool join_is_in_batch(struct flow_lane *l, int64_t customer)
 {
 	const struct flow_customer *c = map_get(&l->flow->customers, MAP_KEY(customer));
 
-	if (c == NULL || !c->in_batch)
+	if (c == NULL || c->lane == NULL)
 		return false;
 	join_mark_busy(l, customer);
 	return true;
@@ -193,7 +193,7 @@ static void join_let_go(struct flow_lane *l)
 	for (size_t i = 0; i < l->batch.n_visits; i++) {
 		struct flow_customer *c = l->batch.visits[i]->flow;
 
-		c->in_batch = false;
+		c->lane = NULL;
 		flow_customer_review(l->flow, c);
 	}
 	l->batch.n_visits = 0;
@@ -332,10 +332,13 @@ static void join_on_saved(void *arg, enum store_end end, const struct err *err)
 	}
 	FAILPOINT("join.saved");
 	for (size_t i = 0; i < l->n_pairs && end == STORE_OK; i++) {
-		const struct flow_pair *p = &l->pairs[i];
+		struct flow_pair *p = &l->pairs[i];
+		struct flow_customer *living;
 
 		if (!p->joined)
 			continue;
+		living = p->living_visit->flow;
+		living->version = p->living.version = p->living_visit->card->identity_version;
 		f->stats.joins++;
 		log_debug(&l->lc, "card %lld took over card %lld", (long long)p->living.customer,
 			(long long)p->gone.customer);

@@ -118,7 +118,7 @@ static void lane_return_visit(struct flow *f, struct visit *v)
 
 	if (c == NULL)
 		return; /* due work: it still stands in the database */
-	c->in_batch = false;
+	c->lane = NULL;
 	for (size_t i = v->n_events; i-- > 0;) {
 		struct shop_event *e = v->events[i];
 
@@ -171,7 +171,7 @@ static void lane_reidentify_visit(struct flow *f, struct visit *v)
 			lane_reidentify_event(f, v->events[i]);
 	while ((e = TAILQ_FIRST(&c->events)) != NULL)
 		lane_reidentify_event(f, e);
-	c->in_batch = false;
+	c->lane = NULL;
 	flow_customer_review(f, c);
 }
 
@@ -226,7 +226,8 @@ static void lane_quarantine_culprit(
 	e->status = EVENT_QUARANTINED;
 	e->reason = reason;
 	flow_place(f, e, FLOW_ASIDE);
-	c->in_batch = c->alone = c->single = false;
+	c->lane = NULL;
+	c->alone = c->single = false;
 	flow_forgive(f, c);
 	flow_customer_review(f, c);
 }
@@ -387,23 +388,39 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 
 /* ---- load, judge, save ---- */
 
-/* A stale one's events are to be found again: those that came behind them by the same connection wait for them. */
-static size_t lane_sift_behind(struct flow_lane *l, size_t n)
+/* Must one of his events wait for one that came before it by the same connection?  That is to be found again, because its card
+ * turned out to be stale here; or it may turn out to be about his card, which has taken others over. */
+static bool lane_comes_too_soon(const struct flow_lane *l, const struct visit *v, bool stale)
+{
+	bool joined = v->card->identity_version > 0;
+
+	for (size_t k = 0; (stale || joined) && k < v->n_events; k++) {
+		const struct shop_event *e = v->events[k];
+
+		if (e->place == FLOW_IN_BATCH && ((stale && flow_must_follow(l->flow, e)) ||
+							 (joined && flow_overtakes(l->flow, l, e))))
+			return true;
+	}
+	return false;
+}
+
+/* Of those who were to be had; the others have left. */
+static size_t lane_sift_ready(struct flow_lane *l, size_t n, bool stale)
 {
 	struct batch *b = &l->batch;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct visit *v = b->visits[i];
-		bool waits = false;
+		struct flow_customer *c = v->flow;
 
-		for (size_t k = 0; k < v->n_events && !waits; k++)
-			waits = v->events[k]->place == FLOW_IN_BATCH &&
-				flow_must_follow(l->flow, v->events[k]);
-		if (waits)
-			lane_return_visit(l->flow, v);
-		else
+		if (c == NULL || !lane_comes_too_soon(l, v, stale)) {
 			b->visits[kept++] = v;
+			continue;
+		}
+		c->version =
+			v->card->identity_version; /* now it is known whether he waits for others */
+		lane_return_visit(l->flow, v);
 	}
 	return kept;
 }
@@ -444,7 +461,7 @@ static size_t lane_sift(struct flow_lane *l)
 		case VISIT_LEFT: assert(0 && "load does not leave visits"); continue;
 		}
 	}
-	return b->n_visits = stale ? lane_sift_behind(l, kept) : kept;
+	return b->n_visits = lane_sift_ready(l, kept, stale);
 }
 
 /* Conflicting events are kept aside, never applied; the store writes them with the batch. */
@@ -634,7 +651,8 @@ static void lane_receipt(struct flow_lane *l)
 			lane_return_visit(f, v);
 			continue;
 		}
-		c->in_batch = c->alone = c->single = false;
+		c->lane = NULL;
+		c->alone = c->single = false;
 		flow_forgive(f, c);
 		for (size_t k = v->is_cut ? v->n_events : 0; k-- > 0;)
 			if (v->events[k]->place == FLOW_IN_BATCH &&

@@ -493,7 +493,7 @@ static bool flow_comes_too_soon(const struct flow_lane *l, const struct shop_eve
 		const struct flow_customer *old = a != NULL ? flow_outdated(l->flow, a) : NULL;
 
 		if (old != NULL &&
-			(old->in_batch || TAILQ_FIRST(&old->events)->arrival < e->arrival))
+			(old->lane != NULL || TAILQ_FIRST(&old->events)->arrival < e->arrival))
 			return true;
 	}
 	return false;

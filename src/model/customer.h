@@ -47,10 +47,10 @@ enum card_changed {
 
 struct customer {
 	int64_t id;
-	struct span base;         /* customer base */
-	bool hidden;              /* stands for "nobody" (events about no customer) */
-	int64_t merged_into;      /* 0, or the card that took this one over: this is a tombstone */
-	int64_t identity_version; /* rises when an identity leaves the card */
+	struct span base;    /* customer base */
+	bool hidden;         /* stands for "nobody" (events about no customer) */
+	int64_t merged_into; /* 0, or the card that took this one over: this is a tombstone */
+	int64_t identity_version; /* rises when an identity leaves the card, or another card is joined into it */
 	struct span text[CARD_TEXTS]; /* {NULL,0}: not known */
 	/* activity (CARD_CHANGED_ACTIVITY) together with CARD_CART and CARD_SPEND */
 	int64_t orders_count;

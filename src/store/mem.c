@@ -42,12 +42,19 @@ bool mem_turn(struct store *s)
 {
 	struct mem *m = mem_of(s);
 	struct mem_answer *w = m->answers, *next;
-	bool any = w != NULL;
+	bool any = false;
 
 	m->answers = NULL;
 	m->answers_end = &m->answers;
 	for (; w != NULL; w = next) {
 		next = w->next;
+		if (w->lane >= 0 && m->stalled[w->lane]) {
+			w->next = NULL;
+			*m->answers_end = w;
+			m->answers_end = &w->next;
+			continue;
+		}
+		any = true;
 		if (w->lane >= 0)
 			m->in_call[w->lane] = false;
 		w->done(w->arg, w->end, &w->err);
@@ -514,6 +521,11 @@ void mem_fail_next(struct store *s, enum mem_call call, enum store_end end, bool
 void mem_set_up(struct store *s, bool up)
 {
 	mem_of(s)->up = up;
+}
+
+void mem_stall(struct store *s, int lane, bool stalled)
+{
+	mem_of(s)->stalled[lane] = stalled;
 }
 
 void mem_hold(struct store *s, int64_t customer, bool held)

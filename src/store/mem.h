@@ -72,6 +72,8 @@ void mem_fail_next(struct store *s, enum mem_call call, enum store_end end, bool
 void mem_poison(struct store *s, enum mem_call call, int64_t customer, enum store_end end);
 void mem_set_engines(struct store *s, size_t n); /* as many share the work; at first 1 */
 void mem_set_up(struct store *s, bool up);       /* is_up and usable */
+/* Answers of this lane wait, what it asks for is done. */
+void mem_stall(struct store *s, int lane, bool stalled);
 /* Somebody else (no lane) holds this card. */
 void mem_hold(struct store *s, int64_t customer, bool held);
 

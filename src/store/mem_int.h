@@ -49,7 +49,7 @@ struct mem {
 	struct mem_strike **strikes;
 	size_t n_strikes, cap_strikes;
 	struct mem_answer *answers, **answers_end;
-	bool open[MEM_LANES_MOST], in_call[MEM_LANES_MOST];
+	bool open[MEM_LANES_MOST], in_call[MEM_LANES_MOST], stalled[MEM_LANES_MOST];
 	bool up;
 	size_t engines;
 	struct { /* mem_poison */

@@ -734,6 +734,8 @@ static void give_up(struct visit *gone, const struct visit *living)
 	gone->card->merged_into = living->customer;
 	gone->card->identity_version++;
 	gone->card->changed = CARD_CHANGED_IDENTITY;
+	living->card->identity_version++;
+	living->card->changed |= CARD_CHANGED_IDENTITY;
 }
 
 static struct rule_last *add_last(struct batch *b, struct visit *v, const char *rule, int64_t at_us)

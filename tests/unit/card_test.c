@@ -643,8 +643,10 @@ static void joined_cards_know_what_both_knew(void **state)
 	assert_int_equal(k->v->n_consents, 2);
 	is_text(to->json[CARD_SUPPRESSED], "{\"email\":\"unsubscribed\"}");
 	is_text(to->json[CARD_TAGS], "[\"a\",\"b\",\"vip\"]");
-	assert_int_equal(to->changed, CARD_CHANGED_ACTIVITY | CARD_CHANGED_PROFILE);
+	assert_int_equal(
+		to->changed, CARD_CHANGED_ACTIVITY | CARD_CHANGED_PROFILE | CARD_CHANGED_IDENTITY);
 	assert_int_equal(to->merged_into, 0);
+	assert_int_equal(to->identity_version, 1);
 	assert_int_equal(from->merged_into, 7);
 	assert_int_equal(from->identity_version, 4);
 	assert_int_equal(from->text[CARD_EMAIL].n + from->json[CARD_TAGS].n, 0);

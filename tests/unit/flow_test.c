@@ -215,6 +215,13 @@ static void pump(void)
 	fail_msg("the flow does not come to rest");
 }
 
+/* Time goes by, and nothing stands still. */
+static void pass_us(int64_t us)
+{
+	for (int64_t end_us = now_us + us; now_us < end_us; now_us += 10000)
+		pump();
+}
+
 static void set_done(void *arg, enum store_end end, const struct err *err)
 {
 	(void)arg;
@@ -1289,6 +1296,7 @@ static void test_a_browser_that_becomes_known_is_taken_over(void **state)
 	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
 	assert_int_equal(card_of(browser)->merged_into, anna);
 	assert_int_equal(card_of(browser)->identity_version, 1);
+	assert_int_equal(card_of(anna)->identity_version, 1);
 	all_events_are_of(anna);
 	assert_int_equal(post_one("4", IDENTITY_ANONYMOUS, "x"), anna);
 	flow_stats(flow, &stats);
@@ -1928,12 +1936,10 @@ static void test_a_join_that_waits_holds_its_connection_for_half_a_second(void *
 	post_also(post_as(&p, "4", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
 	post_as(&q, "5", IDENTITY_ID, "boris");
 	post_send(&p);
-	now_us += 100000;
+	pass_us(100000);
 	post_send(&q);
-	for (int i = 0; i < 39; i++, now_us += 10000)
-		pump();
+	pass_us(400000);
 	assert_int_equal(q.done, 0);
-	now_us += 10000;
 	pump();
 	assert_int_equal(q.done, 1);
 	post_as(&r, "6", IDENTITY_ID, "boris");
@@ -1985,6 +1991,105 @@ static void test_a_card_joined_elsewhere_does_not_let_later_events_pass(void **s
 	assert_true(p.events[0].seq < p.events[1].seq);
 }
 
+/* Anna's card has taken over that of browser x, elsewhere; the flow has heard so of her, not of x. */
+static int64_t anna_took_x_over(void)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+
+	post_one("2", IDENTITY_ANONYMOUS, "x");
+	joined_elsewhere("3", "anna", "x");
+	post_one("4", IDENTITY_ID, "anna");
+	return anna;
+}
+
+/* P4: nor while one lane has still to find so. */
+static void test_a_card_that_is_being_loaded_does_not_let_later_requests_pass(void **state)
+{
+	int64_t anna = anna_took_x_over();
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
+
+	(void)state;
+	mem_stall(store, 0, true);
+	post_as(&p, "5", IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	flow_turn(flow);
+	post_as(&q, "6", IDENTITY_ID, "anna");
+	post_send(&q);
+	pump();
+	now_us += 10000;
+	pump();
+	assert_int_equal(p.events[0].queue->lane->number, 0);
+	assert_int_equal(q.done, 0);
+	mem_stall(store, 0, false);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done + q.done, 2);
+	all_events_are_of(anna);
+	assert_true(p.events[0].seq < q.events[0].seq);
+}
+
+/* What came by another connection has no place before it. */
+static void test_a_card_that_is_being_loaded_holds_up_its_connection_only(void **state)
+{
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 8 };
+
+	(void)state;
+	anna_took_x_over();
+	mem_stall(store, 0, true);
+	post_as(&p, "5", IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	flow_turn(flow);
+	post_as(&q, "6", IDENTITY_ID, "anna");
+	post_send(&q);
+	pump();
+	assert_int_equal(q.done, 1);
+	mem_stall(store, 0, false);
+	pump();
+	assert_int_equal(p.done, 1);
+}
+
+/* ... for half a second, and only who has taken another card over. */
+static void test_a_card_that_is_not_to_be_had_holds_up_joined_ones_only(void **state)
+{
+	int64_t boris = post_one("a", IDENTITY_ID, "boris"),
+		browser = post_one("b", IDENTITY_ANONYMOUS, "y");
+	struct post p = { .ticket.line = 7 };
+
+	(void)state;
+	anna_took_x_over();
+	mem_hold(store, browser, true);
+	post_as(&p, "5", IDENTITY_ANONYMOUS, "y");
+	post_as(&p, "6", IDENTITY_ID, "anna");
+	post_as(&p, "7", IDENTITY_ID, "boris");
+	post_send(&p);
+	p.ticket.late = NULL;
+	pass_us(500000);
+	assert_int_equal(p.events[2].status, EVENT_ACCEPTED);
+	assert_int_equal(p.events[2].customer, boris);
+	assert_int_equal(p.events[1].status, EVENT_NEW);
+	pump();
+	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+	mem_hold(store, browser, false);
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+}
+
+/* Nobody waits for those of his own batch: they were to be had. */
+static void test_a_joined_card_does_not_wait_for_its_batch(void **state)
+{
+	struct post p = { .ticket.line = 7 };
+
+	(void)state;
+	anna_took_x_over();
+	post_one("5", IDENTITY_ID, "boris");
+	post_as(&p, "6", IDENTITY_ID, "boris");
+	post_as(&p, "7", IDENTITY_ID, "anna");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.done, 1);
+}
+
 /* P4: however long the rules could not be read. */
 static void test_a_reload_does_not_let_later_events_pass(void **state)
 {
@@ -2022,10 +2127,8 @@ static void test_without_a_deadline_the_order_is_kept_longer(void **state)
 	post_as(&p, "5", IDENTITY_ID, "boris");
 	post_send(&p);
 	p.ticket.late = NULL;
-	for (int i = 0; i < 99; i++, now_us += 100000)
-		pump();
+	pass_us(10000000);
 	assert_int_equal(p.events[1].status, EVENT_NEW);
-	now_us += 100000;
 	pump();
 	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
 	mem_hold(store, browser, false);
@@ -2046,17 +2149,59 @@ static void test_who_waits_for_an_unknown_key_is_woken(void **state)
 	post_send(&p);
 	flow_turn(flow); /* asks, and is not answered */
 	post_send(&q);
-	now_us += 300000;
 	flow->due_us = now_us + 1000000; /* the other lane has nothing else to do */
 	flow_turn(flow);
-	assert_int_equal(flow_next_us(flow), p.ticket.since_us + 500000);
-	now_us += 200000;
-	flow_turn(flow);
+	while (now_us < p.ticket.since_us + 500000) {
+		assert_in_range(flow_next_us(flow), now_us + 1000, now_us + 50000);
+		now_us += 50000;
+		flow_turn(flow);
+	}
 	assert_int_equal(q.events[0].place, FLOW_IN_BATCH);
 	assert_int_equal(p.events[0].place, FLOW_ASKED);
 	pump();
 	assert_int_equal(p.done + q.done, 2);
 	assert_true(flow_next_us(flow) > now_us + 1000); /* and once is enough */
+}
+
+/* P4: however long the machine stood still. */
+static void test_a_stall_does_not_let_later_events_pass(void **state)
+{
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+	struct post p = { .ticket.line = 7 };
+
+	(void)state;
+	elsewhere(IDENTITY_ANONYMOUS, "x", anna);
+	post_as(&p, "2", IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "3", IDENTITY_ID, "anna");
+	post_send(&p);
+	flow->due_us = now_us + 10000000; /* the other lane has nothing else to do */
+	now_us += 540000;
+	flow_turn(flow); /* asks */
+	now_us += 540000;
+	pump();
+	assert_int_equal(p.done, 1);
+	all_events_are_of(anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* ... also when the database's answer is the first thing it sees afterwards. */
+static void test_a_stall_during_a_load_does_not_let_later_events_pass(void **state)
+{
+	struct post p = { .ticket.line = 7 };
+	int64_t anna = anna_took_x_over();
+
+	(void)state;
+	post_as(&p, "5", IDENTITY_ANONYMOUS, "x");
+	post_as(&p, "6", IDENTITY_ID, "anna");
+	post_send(&p);
+	flow_turn(flow); /* loads both */
+	now_us += 600000;
+	assert_true(mem_turn(store));
+	for (int i = 0; i < 5; i++, now_us += 10000)
+		pump();
+	assert_int_equal(p.done, 1);
+	all_events_are_of(anna);
+	assert_true(p.events[0].seq < p.events[1].seq);
 }
 
 /* P4: however long there was no database. */
@@ -2142,8 +2287,7 @@ static void test_a_suspect_that_waits_holds_nobody(void **state)
 	post_as(&q, "5", IDENTITY_ID, "boris");
 	post_send(&p);
 	post_send(&q);
-	for (int i = 0; i < 3; i++, now_us += 100000)
-		pump();
+	pass_us(300000);
 	assert_int_equal(killer.late, 1);
 	assert_int_equal(flow->n_suspects, 1);
 	assert_int_equal(q.done, 0);
@@ -2151,8 +2295,7 @@ static void test_a_suspect_that_waits_holds_nobody(void **state)
 	post_send(&other);
 	pump();
 	assert_int_equal(other.done, 1);
-	now_us += 300000;
-	pump();
+	pass_us(300000);
 	assert_int_equal(q.events[0].status, EVENT_ACCEPTED);
 	mem_hold(store, browser, false);
 	now_us += 10000;
@@ -2414,9 +2557,15 @@ int main(void)
 		FLOW_TEST(test_a_join_that_waits_holds_its_connection_for_half_a_second),
 		FLOW_TEST(test_the_first_unknown_one_counts),
 		FLOW_TEST(test_a_card_joined_elsewhere_does_not_let_later_events_pass),
+		FLOW_TEST(test_a_card_that_is_being_loaded_does_not_let_later_requests_pass),
+		FLOW_TEST(test_a_card_that_is_being_loaded_holds_up_its_connection_only),
+		FLOW_TEST(test_a_card_that_is_not_to_be_had_holds_up_joined_ones_only),
+		FLOW_TEST(test_a_joined_card_does_not_wait_for_its_batch),
 		FLOW_TEST(test_a_reload_does_not_let_later_events_pass),
 		FLOW_TEST(test_without_a_deadline_the_order_is_kept_longer),
 		FLOW_TEST(test_who_waits_for_an_unknown_key_is_woken),
+		FLOW_TEST(test_a_stall_does_not_let_later_events_pass),
+		FLOW_TEST(test_a_stall_during_a_load_does_not_let_later_events_pass),
 		FLOW_TEST(test_an_outage_does_not_let_later_events_pass),
 		FLOW_TEST(test_a_line_is_left_from_anywhere),
 		FLOW_TEST(test_a_suspect_that_waits_holds_nobody),
