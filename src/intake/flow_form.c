@@ -100,17 +100,11 @@ static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
 	return true;
 }
 
-/* Since when has it been possible to do something about the ticket? */
-static int64_t form_since_us(const struct flow *f, const struct event_ticket *t)
+/* There is a turn when it is over, and before: a process that stands still is to notice. */
+bool flow_may_wait_for(struct flow *f, const struct event_ticket *t)
 {
-	return t->since_us > f->able_since_us ? t->since_us : f->able_since_us;
-}
-
-/* Who waits for the ticket does so for that long; and there is a turn when it is over, and before: a process that stands still is
- * to notice. */
-static bool form_stays_for(struct flow *f, const struct event_ticket *t, int64_t patience_us)
-{
-	int64_t until_us = form_since_us(f, t) + patience_us;
+	int64_t since_us = t->since_us > f->able_since_us ? t->since_us : f->able_since_us;
+	int64_t until_us = since_us + (t->late != NULL ? FORM_ORDER_US : FORM_ORDER_PATIENT_US);
 
 	if (f->turned_us >= until_us)
 		return false;
@@ -127,41 +121,9 @@ bool flow_must_follow(struct flow *f, const struct shop_event *e)
 {
 	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before)
 		if (t->first_unknown < t->n && t->events[t->first_unknown].arrival < e->arrival &&
-			form_stays_for(
-				f, t, t->late != NULL ? FORM_ORDER_US : FORM_ORDER_PATIENT_US))
+			flow_may_wait_for(f, t))
 			return true;
 	return false;
-}
-
-/* Is it of another customer, whose card may turn out to be gone? */
-static bool form_may_be_stale(const struct shop_event *x, const struct flow_customer *c)
-{
-	const struct flow_lane *l;
-
-	if ((x->place != FLOW_QUEUED && x->place != FLOW_IN_BATCH) || x->queue == NULL ||
-		x->queue == c)
-		return false;
-	l = x->queue->lane;
-	return l == NULL || l->step == LANE_LOAD || l->step == LANE_JOIN;
-}
-
-bool flow_overtakes(struct flow *f, const struct flow_lane *l, const struct shop_event *e)
-{
-	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before)
-		for (size_t i = 0; i < t->n && t->events[i].arrival < e->arrival; i++)
-			if (form_may_be_stale(&t->events[i], e->queue) &&
-				(l == NULL || t->events[i].queue->lane != l) &&
-				form_stays_for(f, t, FORM_ORDER_US))
-				return true;
-	return false;
-}
-
-/* Is it too soon for his next event? */
-static bool form_must_wait(struct flow *f, const struct flow_customer *c)
-{
-	const struct shop_event *e = TAILQ_FIRST(&c->events);
-
-	return flow_must_follow(f, e) || (c->version > 0 && flow_overtakes(f, NULL, e));
 }
 
 /* Takes this customer's events, as many as fit. */
@@ -175,7 +137,7 @@ static size_t lane_take_customer(struct flow *f, struct flow_lane *l, struct flo
 
 	if (c->single)
 		room = 1;
-	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !form_must_wait(f, c) &&
+	while (n < room && (e = TAILQ_FIRST(&c->events)) != NULL && !flow_must_follow(f, e) &&
 		form_key_is_new(keys, e)) {
 		if (v == NULL)
 			v = lane_add_visit(l, c);
@@ -301,7 +263,8 @@ bool lane_form_events(struct flow *f, struct flow_lane *l)
 /* Is it his turn to go while all others rest?  Not while his first event waits for one that has to be found. */
 static bool form_is_suspect(struct flow *f, const struct flow_customer *c, int64_t boot_us)
 {
-	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us && !form_must_wait(f, c);
+	return c->losses >= LANE_LOST_TWICE && c->not_before_us <= boot_us &&
+	       !flow_must_follow(f, TAILQ_FIRST(&c->events));
 }
 
 bool flow_has_suspect(struct flow *f, int64_t boot_us)

@@ -258,12 +258,10 @@ void flow_join(struct flow_lane *l);
 void lane_reset(struct flow_lane *l, enum batch_kind kind);
 struct visit *lane_add_visit(struct flow_lane *l, struct flow_customer *c);
 void lane_sort_visits(struct flow_lane *l);
+/* May those behind the ticket still wait for it?  Not for ever: it may wait for others in turn, or for a process that is frozen. */
+bool flow_may_wait_for(struct flow *f, const struct event_ticket *t);
 /* Must the event wait for one that came before it by its connection and whose customer is to be found? */
 bool flow_must_follow(struct flow *f, const struct shop_event *e);
-/* May one that came before this event of the lane's batch, by the same connection, turn out to be about the same customer, because
- * another engine has joined its card with his?  While it is being loaded, or was not to be had.  Asked only of who has taken
- * another card over.  The lane may be NULL. */
-bool flow_overtakes(struct flow *f, const struct flow_lane *l, const struct shop_event *e);
 bool lane_form_events(struct flow *f, struct flow_lane *l); /* false: nothing to do */
 void lane_form_due(struct flow *f, struct flow_lane *l);
 /* Is there a customer whose batches were lost and who may be tried now? */

@@ -155,24 +155,30 @@ static void lane_reidentify_event(struct flow *f, struct shop_event *e)
 	flow_identify_anew(f, e);
 }
 
+static void lane_reidentify_queue(struct flow *f, struct flow_customer *c)
+{
+	struct shop_event *e;
+
+	c->version = -1;
+	while ((e = TAILQ_FIRST(&c->events)) != NULL)
+		lane_reidentify_event(f, e);
+	flow_customer_review(f, c);
+}
+
 /* The card was merged or has lost an identity, or a key that an event claims is another's: all that waits for the
  * card is asked for again, in its order, also what is not in the batch: else that could be judged first, or on a
  * card that it is not about any more. */
 static void lane_reidentify_visit(struct flow *f, struct visit *v)
 {
 	struct flow_customer *c = v->flow;
-	struct shop_event *e;
 
 	if (c == NULL)
 		return;
-	c->version = -1;
 	for (size_t i = 0; i < v->n_events; i++)
 		if (v->events[i]->place == FLOW_IN_BATCH)
 			lane_reidentify_event(f, v->events[i]);
-	while ((e = TAILQ_FIRST(&c->events)) != NULL)
-		lane_reidentify_event(f, e);
 	c->lane = NULL;
-	flow_customer_review(f, c);
+	lane_reidentify_queue(f, c);
 }
 
 /* The sitting, if any, is over; the lane is free; the next turn gives it work. */
@@ -388,28 +394,93 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 
 /* ---- load, judge, save ---- */
 
-/* Must one of his events wait for one that came before it by the same connection?  That is to be found again, because its card
- * turned out to be stale here; or it may turn out to be about his card, which has taken others over. */
+/*
+ * Another engine may have joined a card, and the cache still leads to it by some keys: an event that waits for it, or for
+ * which another lane is just loading it, is about him who has taken it over.  His own events must not pass it.
+ */
+
+/* Did the cache not know of all that he has taken over?  Then a card may be missing in the list. */
+static bool lane_is_unsure(const struct visit *v)
+{
+	return v->card->identity_version > 0 &&
+	       (v->identity_version < 0 || v->n_gone == VISIT_GONE_MOST);
+}
+
+/* What waits for one of those cards is asked for again, at once; true: something did. */
+static bool lane_recall_gone(struct flow *f, const struct visit *v)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < v->n_gone; i++) {
+		struct flow_customer *gone = map_get(&f->customers, MAP_KEY(v->gone[i]));
+
+		if (gone == NULL)
+			continue;
+		flow_note_join(f, gone->id, v->customer);
+		if (gone->lane != NULL)
+			continue;
+		lane_reidentify_queue(f, gone);
+		any = true;
+	}
+	return any;
+}
+
+static bool lane_has_taken(const struct visit *v, int64_t customer)
+{
+	for (unsigned i = 0; i < v->n_gone; i++)
+		if (v->gone[i] == customer)
+			return true;
+	return false;
+}
+
+/* Is the event waiting for one of those cards, or being loaded with it? */
+static bool lane_is_his(
+	const struct flow_lane *l, const struct visit *v, const struct shop_event *x)
+{
+	const struct flow_customer *c = x->queue;
+
+	if ((x->place != FLOW_QUEUED && x->place != FLOW_IN_BATCH) || c == NULL || c == v->flow ||
+		c->lane == l)
+		return false;
+	if (c->lane != NULL && c->lane->step != LANE_LOAD && c->lane->step != LANE_JOIN)
+		return false; /* it was to be had */
+	return lane_is_unsure(v) || lane_has_taken(v, c->id);
+}
+
+/* Does the event pass one of his that came before it by the same connection? */
+static bool lane_passes(
+	const struct flow_lane *l, const struct visit *v, const struct shop_event *e)
+{
+	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before)
+		for (size_t i = 0; i < t->n && t->events[i].arrival < e->arrival; i++)
+			if (lane_is_his(l, v, &t->events[i]) && flow_may_wait_for(l->flow, t))
+				return true;
+	return false;
+}
+
 static bool lane_comes_too_soon(const struct flow_lane *l, const struct visit *v, bool stale)
 {
-	bool joined = v->card->identity_version > 0;
+	bool joined = v->n_gone > 0 || lane_is_unsure(v);
 
 	for (size_t k = 0; (stale || joined) && k < v->n_events; k++) {
 		const struct shop_event *e = v->events[k];
 
-		if (e->place == FLOW_IN_BATCH && ((stale && flow_must_follow(l->flow, e)) ||
-							 (joined && flow_overtakes(l->flow, l, e))))
+		if (e->place == FLOW_IN_BATCH &&
+			(flow_must_follow(l->flow, e) || (joined && lane_passes(l, v, e))))
 			return true;
 	}
 	return false;
 }
 
-/* Of those who were to be had; the others have left. */
+/* Of those who were to be had; the others have left.  stale: events are to be found again, those behind them wait. */
 static size_t lane_sift_ready(struct flow_lane *l, size_t n, bool stale)
 {
+	struct flow *f = l->flow;
 	struct batch *b = &l->batch;
 	size_t kept = 0;
 
+	for (size_t i = 0; i < n; i++)
+		stale |= b->visits[i]->flow != NULL && lane_recall_gone(f, b->visits[i]);
 	for (size_t i = 0; i < n; i++) {
 		struct visit *v = b->visits[i];
 		struct flow_customer *c = v->flow;
@@ -418,9 +489,9 @@ static size_t lane_sift_ready(struct flow_lane *l, size_t n, bool stale)
 			b->visits[kept++] = v;
 			continue;
 		}
-		c->version =
-			v->card->identity_version; /* now it is known whether he waits for others */
-		lane_return_visit(l->flow, v);
+		c->version = v->card->identity_version; /* the next list is complete */
+		flow_pause(f, c, flow_boot_us(f) + LANE_BUSY_PAUSE_US);
+		lane_return_visit(f, v);
 	}
 	return kept;
 }

@@ -68,12 +68,17 @@ struct visit_rule_fault {
 	bool suspend; /* 20 of its last 50 runs broke (P7): the store writes the suspension and its task */
 };
 
+enum { VISIT_GONE_MOST = 100 };
+
 struct visit {
 	int64_t customer;
 	int64_t identity_version; /* what the identity cache believes; -1: does not know */
 	enum visit_state state;
 	int64_t picked; /* BATCH_DUE: the chain, task or inbox row that he was picked for */
 	struct customer *card;
+	/* Cards that he has taken over, as of identity_version if that was known.  VISIT_GONE_MOST: there may be more. */
+	int64_t *gone;
+	unsigned n_gone;
 
 	struct shop_event *
 		*events; /* in order; emitted and inbox events are put in by the engine / load */

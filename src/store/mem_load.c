@@ -179,9 +179,19 @@ static void mem_load_inbox(struct mem *m, struct batch *b, struct visit *v)
 	}
 }
 
+static void mem_load_gone(struct mem *m, struct batch *b, struct visit *v)
+{
+	v->gone = arena_array(&b->arena, int64_t, VISIT_GONE_MOST);
+	v->n_gone = 0;
+	for (size_t i = 0; i < m->t.n_customers && v->n_gone < VISIT_GONE_MOST; i++)
+		if (m->t.customers[i]->merged_into == v->customer)
+			v->gone[v->n_gone++] = m->t.customers[i]->id;
+}
+
 static void mem_load_visit(struct mem *m, struct batch *b, struct visit *v)
 {
 	v->card = mem_copy_customer(&b->arena, map_get(&m->customer_by_id, MAP_KEY(v->customer)));
+	mem_load_gone(m, b, v);
 	mem_load_status(m, v);
 	mem_load_inbox(m, b, v);
 	for (size_t i = 0; i < v->n_events; i++) {

@@ -84,6 +84,8 @@ const struct bind_col pg_customer_cols[] = {
 	CARD_JSON(CARD_SPEND),
 };
 
+const struct bind_col pg_gone_col = COL_LIST(BIND_I64S, visit, gone, n_gone);
+
 const struct bind_col pg_chain_cols[] = {
 	COL(BIND_I64, chain, id),
 	COL(BIND_SHOP, chain, shop),

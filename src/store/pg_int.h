@@ -87,6 +87,7 @@ struct visit *pg_visit(const struct batch *b, int64_t customer);
  * written in one order. */
 void pg_list_keys(struct pg_lane *l);
 
+extern const struct bind_col pg_gone_col; /* of a visit; behind those of its card */
 extern const struct bind_col pg_customer_cols[], pg_chain_cols[], pg_order_cols[], pg_task_cols[],
 	pg_message_cols[];
 extern const size_t pg_n_customer_cols, pg_n_chain_cols, pg_n_order_cols, pg_n_task_cols,

@@ -54,6 +54,7 @@ static void load_on_cards(struct pg_lane *l, const struct db_rows *rows)
 		c = arena_new(l->reader.arena, struct pg_card);
 		v->card = &c->card;
 		bind_read(&l->reader, rows, i, 0, pg_customer_cols, pg_n_customer_cols, &c->card);
+		bind_read(&l->reader, rows, i, (unsigned)pg_n_customer_cols, &pg_gone_col, 1, v);
 		c->cart = c->card.json[CARD_CART];
 		c->spend = c->card.json[CARD_SPEND];
 		v->state = c->card.merged_into != 0 ||

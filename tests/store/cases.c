@@ -786,13 +786,14 @@ static void save_join(int64_t living, int64_t gone, int64_t ended)
 			v->chains[i]->change = CHAIN_ENDED;
 			BATCH_PUSH(&b->arena, v->withdraw, v->n_withdraw, v->cap_withdraw) = ended;
 		}
+	assert_int_equal(b->visits[0]->n_gone, 0);
 	give_up(v, b->visits[0]);
 	save(0, b);
 	cases_batch_free(b);
 }
 
 /* The living card has all of it; its chain ends. */
-static void living_has_all(int64_t living, const struct joined *has)
+static void living_has_all(int64_t living, int64_t gone, const struct joined *has)
 {
 	struct batch *b = cases_batch(BATCH_EVENTS);
 	struct visit *v = cases_visit(b, living);
@@ -811,6 +812,8 @@ static void living_has_all(int64_t living, const struct joined *has)
 		span_of(arena_printf(&b->arena, "{\"task_id\":\"%lld\"}", (long long)has->task));
 	load(0, b);
 	assert_int_equal(v->state, VISIT_READY);
+	assert_int_equal(v->n_gone, 1);
+	assert_int_equal(v->gone[0], gone);
 	assert_int_equal(v->events[0]->status, EVENT_DUPLICATE);
 	assert_int_equal(v->n_chains, 1);
 	assert_int_equal(v->chains[0]->id, has->chain);
@@ -865,7 +868,7 @@ static void test_a_joined_card_loses_everything(void **state)
 	assert_int_equal(b->visits[0]->state, VISIT_STALE);
 	cases_abandon(d, 0);
 	cases_batch_free(b);
-	living_has_all(living, &has);
+	living_has_all(living, gone, &has);
 
 	/* the row of before, and one of somebody who has not heard of it */
 	row.due_us = TIME_NONE;

@@ -2048,46 +2048,105 @@ static void test_a_card_that_is_being_loaded_holds_up_its_connection_only(void *
 	assert_int_equal(p.done, 1);
 }
 
-/* ... for half a second, and only who has taken another card over. */
-static void test_a_card_that_is_not_to_be_had_holds_up_joined_ones_only(void **state)
+/* ... and when it is not known what her card has taken over: she is named by her number. */
+static void test_a_number_does_not_let_later_requests_pass(void **state)
 {
-	int64_t boris = post_one("a", IDENTITY_ID, "boris"),
-		browser = post_one("b", IDENTITY_ANONYMOUS, "y");
-	struct post p = { .ticket.line = 7 };
+	int64_t anna = anna_took_x_over();
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
+	char number[24];
 
 	(void)state;
-	anna_took_x_over();
+	snprintf(number, sizeof number, "%lld", (long long)anna);
+	mem_stall(store, 0, true);
+	post_as(&p, "5", IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	flow_turn(flow);
+	post_as(&q, "6", IDENTITY_CUSTOMER, number);
+	post_send(&q);
+	pass_us(100000);
+	assert_int_equal(q.done, 0);
+	mem_stall(store, 0, false);
+	pass_us(50000);
+	assert_int_equal(p.done + q.done, 2);
+	all_events_are_of(anna);
+	assert_true(p.events[0].seq < q.events[0].seq);
+}
+
+/* Who is not to be had is another one: the list of those whom she has taken over is complete, at the second load. */
+static void test_a_card_that_is_not_to_be_had_holds_up_its_own(void **state)
+{
+	int64_t anna = anna_took_x_over(), browser = post_one("b", IDENTITY_ANONYMOUS, "y");
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 };
+	char number[24];
+
+	(void)state;
+	snprintf(number, sizeof number, "%lld", (long long)anna);
 	mem_hold(store, browser, true);
 	post_as(&p, "5", IDENTITY_ANONYMOUS, "y");
 	post_as(&p, "6", IDENTITY_ID, "anna");
-	post_as(&p, "7", IDENTITY_ID, "boris");
 	post_send(&p);
-	p.ticket.late = NULL;
-	pass_us(500000);
-	assert_int_equal(p.events[2].status, EVENT_ACCEPTED);
-	assert_int_equal(p.events[2].customer, boris);
-	assert_int_equal(p.events[1].status, EVENT_NEW);
 	pump();
 	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+	post_as(&q, "7", IDENTITY_CUSTOMER, number);
+	post_send(&q);
+	pump();
+	assert_int_equal(q.done, 0);
+	now_us += 2000;
+	pump();
+	assert_int_equal(q.done, 1);
 	mem_hold(store, browser, false);
-	for (int i = 0; i < 5; i++, now_us += 10000)
-		pump();
+	pass_us(20000);
 	assert_int_equal(p.done, 1);
 }
 
-/* Nobody waits for those of his own batch: they were to be had. */
-static void test_a_joined_card_does_not_wait_for_its_batch(void **state)
+/* What waits for a card that is gone is asked for again as soon as somebody sees who has taken it over. */
+static void test_a_card_tells_whom_it_has_taken_over(void **state)
 {
+	int64_t anna = post_one("1", IDENTITY_ID, "anna"),
+		browser = post_one("2", IDENTITY_ANONYMOUS, "x");
 	struct post p = { .ticket.line = 7 };
 
 	(void)state;
-	anna_took_x_over();
+	mem_hold(store, browser, true);
+	post_as(&p, "3", IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	pump();
+	assert_int_equal(p.events[0].queue->id, browser);
+	mem_hold(store, browser, false);
+	joined_elsewhere("4", "anna", "x");
+	post_one("5", IDENTITY_ID, "anna");
+	assert_int_equal(p.done, 1); /* no time has passed: the pause was not over */
+	all_events_are_of(anna);
+}
+
+/* Nobody waits for those who were to be had, in his own batch or in another that has been loaded. */
+static void test_a_joined_card_does_not_wait_for_what_is_loaded(void **state)
+{
+	struct post p = { .ticket.line = 7 }, q = { .ticket.line = 7 }, r = { .ticket.line = 7 };
+	int64_t anna = anna_took_x_over();
+	char number[24];
+
+	(void)state;
+	snprintf(number, sizeof number, "%lld", (long long)anna);
 	post_one("5", IDENTITY_ID, "boris");
 	post_as(&p, "6", IDENTITY_ID, "boris");
-	post_as(&p, "7", IDENTITY_ID, "anna");
+	post_as(&p, "7", IDENTITY_CUSTOMER, number);
 	post_send(&p);
 	pump();
 	assert_int_equal(p.done, 1);
+	post_as(&q, "8", IDENTITY_ID, "boris");
+	post_send(&q);
+	flow_turn(flow);
+	assert_true(mem_turn(store));
+	assert_int_equal(flow->lanes[0].step, LANE_SAVE);
+	mem_stall(store, 0, true);
+	post_as(&r, "9", IDENTITY_CUSTOMER, number);
+	post_send(&r);
+	pump();
+	assert_int_equal(r.done, 1);
+	mem_stall(store, 0, false);
+	pump();
+	assert_int_equal(q.done, 1);
 }
 
 /* P4: however long the rules could not be read. */
@@ -2559,8 +2618,10 @@ int main(void)
 		FLOW_TEST(test_a_card_joined_elsewhere_does_not_let_later_events_pass),
 		FLOW_TEST(test_a_card_that_is_being_loaded_does_not_let_later_requests_pass),
 		FLOW_TEST(test_a_card_that_is_being_loaded_holds_up_its_connection_only),
-		FLOW_TEST(test_a_card_that_is_not_to_be_had_holds_up_joined_ones_only),
-		FLOW_TEST(test_a_joined_card_does_not_wait_for_its_batch),
+		FLOW_TEST(test_a_number_does_not_let_later_requests_pass),
+		FLOW_TEST(test_a_card_that_is_not_to_be_had_holds_up_its_own),
+		FLOW_TEST(test_a_card_tells_whom_it_has_taken_over),
+		FLOW_TEST(test_a_joined_card_does_not_wait_for_what_is_loaded),
 		FLOW_TEST(test_a_reload_does_not_let_later_events_pass),
 		FLOW_TEST(test_without_a_deadline_the_order_is_kept_longer),
 		FLOW_TEST(test_who_waits_for_an_unknown_key_is_woken),
