@@ -256,6 +256,8 @@ static void lane_refused_events(struct flow_lane *l, const struct err *err)
 	struct visit *v = b->n_visits ? b->visits[0] : NULL;
 
 	l->flow->stats.retries++;
+	if (l->flow->solo == l)
+		l->flow->solo_most = 1;
 	if (v == NULL && b->n_aside > 1) { /* which of the kept-aside ones? */
 		l->flow->aside_alone = true;
 		lane_return_aside(l->flow, b);

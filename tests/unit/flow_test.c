@@ -2362,6 +2362,34 @@ static void test_a_suspect_that_waits_holds_nobody(void **state)
 	assert_int_equal(p.done, 1);
 }
 
+/* Those who go while all others rest, and one of them is refused: that one is found, too. */
+static void test_one_of_the_suspects_is_refused(void **state)
+{
+	struct post p = { .done = 0 };
+	int64_t anna = post_one("1", IDENTITY_ID, "anna");
+
+	(void)state;
+	post_one("2", IDENTITY_ID, "boris");
+	post_one("3", IDENTITY_ID, "dora");
+	post_as(&p, "4", IDENTITY_ID, "anna");
+	post_as(&p, "5", IDENTITY_ID, "boris");
+	post_as(&p, "bad", IDENTITY_ID, "dora");
+	post_send(&p);
+	mem_poison(store, MEM_LOAD, anna, STORE_LOST);
+	for (int i = 0; i < LANE_LOST_TWICE; i++) {
+		flow_turn(flow);
+		mem_turn(store);
+	}
+	mem_poison(store, MEM_LOAD, 0, STORE_OK);
+	assert_int_equal(flow->n_suspects, 3);
+	pass_us(1000000);
+	assert_int_equal(p.done, 1);
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+	assert_int_equal(p.events[2].status, EVENT_QUARANTINED);
+	assert_int_equal(flow->n_suspects, 0);
+}
+
 /* A lane waits for its share beside `one`, which is under way. */
 static void wait_for_share(struct post *one, struct post *few)
 {
@@ -2630,6 +2658,7 @@ int main(void)
 		FLOW_TEST(test_an_outage_does_not_let_later_events_pass),
 		FLOW_TEST(test_a_line_is_left_from_anywhere),
 		FLOW_TEST(test_a_suspect_that_waits_holds_nobody),
+		FLOW_TEST(test_one_of_the_suspects_is_refused),
 		FLOW_TEST(test_a_share_of_nothing_is_not_waited_for),
 		FLOW_TEST(test_a_share_is_not_waited_for_without_a_lane),
 		FLOW_TEST(test_who_came_later_is_not_waited_for),
