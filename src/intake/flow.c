@@ -26,8 +26,10 @@ enum {
 	FLOW_PACE_US = 200000,      /* looked at so often */
 	FLOW_PACE_OLD_US = 1000000, /* says nothing any more */
 	FLOW_STALL_US = 50000, /* a turn that comes so much too late: the process stood still */
-	FLOW_AHEAD = 4,        /* events whose keys are fetched ahead */
-	FLOW_ROOM_LEAST = 500  /* events, however slow it goes: a request may have as many */
+	FLOW_LOOK_US =
+		50000,  /* while anything is on its way there is a turn so often: to notice that */
+	FLOW_AHEAD = 4, /* events whose keys are fetched ahead */
+	FLOW_ROOM_LEAST = 500 /* events, however slow it goes: a request may have as many */
 };
 
 void flow_limits_default(struct flow_limits *ret)
@@ -87,6 +89,7 @@ struct flow *flow_open(struct store *store, const struct judge_env *env,
 		TAILQ_INIT(&l->asked);
 	}
 	f->solo_most = 1;
+	f->turned_us = f->turn_by_us = flow_boot_us(f);
 	f->due_us = flow_boot_us(f);
 	f->catch_up_at_us = f->due_us;
 	f->count_engines_us = f->due_us;
@@ -367,6 +370,7 @@ void flow_submit(struct flow *f, struct event_ticket *t)
 	t->since_us = flow_boot_us(f);
 	if (t->since_us < f->turn_by_us)
 		f->turn_by_us = t->since_us;
+	t->lost_us = f->lost_us;
 	t->is_late = false;
 	t->first_unknown = t->n;
 	flow_join_line(f, t);
@@ -510,17 +514,27 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 	return false;
 }
 
+/* Since the last turn. */
+static void flow_count_lost(struct flow *f, int64_t boot_us)
+{
+	int64_t late_us = boot_us - f->turn_by_us - f->judged_us;
+
+	if (!f->was_able)
+		f->lost_us += boot_us - f->turned_us;
+	else if (late_us > FLOW_STALL_US)
+		f->lost_us += late_us;
+}
+
 void flow_turn(struct flow *f)
 {
 	int64_t boot_us = flow_boot_us(f);
-	bool is_able = f->judge != NULL && !f->want_set && !f->want_switches &&
-		       f->store->ops->is_up(f->store);
 
 	flow_find_late(f, boot_us);
-	if (is_able && (!f->was_able || boot_us > f->turn_by_us + FLOW_STALL_US))
-		f->able_since_us = boot_us;
-	f->was_able = is_able;
+	flow_count_lost(f, boot_us);
+	f->was_able = f->judge != NULL && !f->want_set && !f->want_switches &&
+		      f->store->ops->is_up(f->store);
 	f->turned_us = boot_us;
+	f->judged_us = 0;
 	f->stay_until_us = 0;
 	if (f->pause_us != 0 && boot_us >= f->pause_us)
 		flow_end_pause(f, boot_us);
@@ -597,6 +611,8 @@ int64_t flow_next_us(const struct flow *f)
 	/* without a lane nothing can be given: the answer it waits for, or its connection, brings a turn */
 	if (flow_has_lane(f, f->n_lanes) && (at_us = flow_next_work_us(f)) < next)
 		next = at_us;
+	if (f->was_able && !TAILQ_EMPTY(&f->tickets) && boot_us + FLOW_LOOK_US < next)
+		next = boot_us + FLOW_LOOK_US;
 	return next < boot_us + 1000 ? boot_us + 1000 : next;
 }
 

@@ -37,6 +37,7 @@ struct event_ticket {
 	size_t pending; /* events without status */
 	size_t bytes;
 	int64_t since_us; /* boot clock at submit */
+	int64_t lost_us;  /* flow.lost_us then */
 	bool is_late;
 	size_t first_unknown; /* the first event whose customer is to be found; n: none */
 	struct event_ticket

@@ -14,7 +14,6 @@ enum {
 	/* so long after it was submitted an event holds up those behind it; where nobody waits for an answer (MQTT, import) */
 	FORM_ORDER_US = 500000,
 	FORM_ORDER_PATIENT_US = 10000000,
-	FORM_LOOK_US = 50000,   /* while somebody waits so there is a turn so often */
 	FORM_SHARE_LEAST = 16,  /* events in all: fewer are not shared out */
 	FORM_SHARE_ENOUGH = 50, /* a batch of so many is worth a commit of its own */
 	FORM_SHARE_US = 5000,   /* so long a lane waits for its share */
@@ -100,16 +99,13 @@ static bool form_key_is_new(struct form_keys *keys, const struct shop_event *e)
 	return true;
 }
 
-/* There is a turn when it is over, and before: a process that stands still is to notice. */
 bool flow_may_wait_for(struct flow *f, const struct event_ticket *t)
 {
-	int64_t since_us = t->since_us > f->able_since_us ? t->since_us : f->able_since_us;
-	int64_t until_us = since_us + (t->late != NULL ? FORM_ORDER_US : FORM_ORDER_PATIENT_US);
+	int64_t until_us = t->since_us + (f->lost_us - t->lost_us) +
+			   (t->late != NULL ? FORM_ORDER_US : FORM_ORDER_PATIENT_US);
 
 	if (f->turned_us >= until_us)
 		return false;
-	if (until_us > f->turned_us + FORM_LOOK_US)
-		until_us = f->turned_us + FORM_LOOK_US;
 	if (f->stay_until_us == 0 || until_us < f->stay_until_us)
 		f->stay_until_us = until_us;
 	return true;

@@ -161,8 +161,9 @@ struct flow {
 	size_t crowd;             /* so many were on their way at once, lately */
 	int64_t share_until_us; /* boot clock: a lane waits for its share until then; 0: none does */
 	bool was_able;          /* to ask for customers and to judge, at the last turn */
-	int64_t able_since_us;  /* boot clock: or since it last stood still */
 	int64_t turned_us, turn_by_us; /* boot clock: the last turn; the next one, at the latest */
+	int64_t judged_us;             /* spent in the engine since the last turn */
+	int64_t lost_us; /* all the time in which it was not able, or the process stood still: nobody's patience */
 	int64_t stay_until_us; /* boot clock: look again at who waits for another's customer; 0: nobody does */
 	uint64_t arrivals; /* events submitted so far */
 	struct map lines;  /* event_ticket.line -> its last ticket that is not settled */

@@ -111,6 +111,21 @@ static void lane_unjudge(struct shop_event *e)
 	e->verdicts = (struct span){ 0 };
 }
 
+/* Those from number k on leave the batch. */
+static void lane_return_events(struct flow *f, struct visit *v, size_t k)
+{
+	const struct flow_customer *c = v->flow;
+
+	for (size_t i = v->n_events; i-- > k;) {
+		struct shop_event *e = v->events[i];
+
+		if (e->place != FLOW_IN_BATCH)
+			continue; /* an emitted one, or settled before */
+		lane_unjudge(e);
+		flow_enqueue(f, e, c->id, c->version);
+	}
+}
+
 /* Events of one visit return to the head of their queue. */
 static void lane_return_visit(struct flow *f, struct visit *v)
 {
@@ -119,14 +134,7 @@ static void lane_return_visit(struct flow *f, struct visit *v)
 	if (c == NULL)
 		return; /* due work: it still stands in the database */
 	c->lane = NULL;
-	for (size_t i = v->n_events; i-- > 0;) {
-		struct shop_event *e = v->events[i];
-
-		if (e->place != FLOW_IN_BATCH)
-			continue; /* an emitted one, or settled before */
-		lane_unjudge(e);
-		flow_enqueue(f, e, c->id, c->version);
-	}
+	lane_return_events(f, v, 0);
 	flow_customer_review(f, c);
 }
 
@@ -444,7 +452,7 @@ static bool lane_is_his(
 	if ((x->place != FLOW_QUEUED && x->place != FLOW_IN_BATCH) || c == NULL || c == v->flow ||
 		c->lane == l)
 		return false;
-	if (c->lane != NULL && c->lane->step != LANE_LOAD && c->lane->step != LANE_JOIN)
+	if (c->lane != NULL && (c->lane->step < LANE_JOIN || c->lane->step > LANE_LOAD))
 		return false; /* it was to be had */
 	return lane_is_unsure(v) || lane_has_taken(v, c->id);
 }
@@ -460,21 +468,38 @@ static bool lane_passes(
 	return false;
 }
 
-static bool lane_comes_too_soon(const struct flow_lane *l, const struct visit *v, bool stale)
+/* Is one of those cards in another lane? */
+static bool lane_shares(const struct flow_lane *l, const struct visit *v)
 {
-	bool joined = v->n_gone > 0 || lane_is_unsure(v);
+	const struct flow_customer *c;
 
-	for (size_t k = 0; (stale || joined) && k < v->n_events; k++) {
-		const struct shop_event *e = v->events[k];
-
-		if (e->place == FLOW_IN_BATCH &&
-			(flow_must_follow(l->flow, e) || (joined && lane_passes(l, v, e))))
+	for (unsigned i = 0; i < v->n_gone; i++)
+		if ((c = map_get(&l->flow->customers, MAP_KEY(v->gone[i]))) != NULL &&
+			c->lane != NULL && c->lane != l)
 			return true;
-	}
 	return false;
 }
 
-/* Of those who were to be had; the others have left.  stale: events are to be found again, those behind them wait. */
+/* How many of his events need not wait for one that came before them by the same connection?  stale: of the events of this batch
+ * some are to be found again. */
+static size_t lane_in_time(const struct flow_lane *l, const struct visit *v, bool stale)
+{
+	bool shares = lane_is_unsure(v) || lane_shares(l, v);
+	size_t k = 0;
+
+	if (!stale && v->n_gone == 0 && !shares)
+		return v->n_events;
+	for (; k < v->n_events; k++) {
+		const struct shop_event *e = v->events[k];
+
+		if (e->place == FLOW_IN_BATCH &&
+			(flow_must_follow(l->flow, e) || (shares && lane_passes(l, v, e))))
+			break;
+	}
+	return k;
+}
+
+/* Of those who were to be had; the others have left. */
 static size_t lane_sift_ready(struct flow_lane *l, size_t n, bool stale)
 {
 	struct flow *f = l->flow;
@@ -486,14 +511,21 @@ static size_t lane_sift_ready(struct flow_lane *l, size_t n, bool stale)
 	for (size_t i = 0; i < n; i++) {
 		struct visit *v = b->visits[i];
 		struct flow_customer *c = v->flow;
+		size_t k = c != NULL ? lane_in_time(l, v, stale) : v->n_events;
 
-		if (c == NULL || !lane_comes_too_soon(l, v, stale)) {
+		if (k == v->n_events) {
 			b->visits[kept++] = v;
 			continue;
 		}
 		c->version = v->card->identity_version; /* the next list is complete */
 		flow_pause(f, c, flow_boot_us(f) + LANE_BUSY_PAUSE_US);
-		lane_return_visit(f, v);
+		if (k == 0) {
+			lane_return_visit(f, v);
+			continue;
+		}
+		lane_return_events(f, v, k);
+		v->n_events = k;
+		b->visits[kept++] = v;
 	}
 	return kept;
 }
@@ -560,9 +592,13 @@ static void lane_judge(struct flow_lane *l)
 {
 	struct flow *f = l->flow;
 	struct query *queries = NULL;
+	int64_t begun_us = flow_boot_us(f);
+	enum judge_answer answer;
 	size_t n = 0;
 
-	switch (judge_go(l->sitting, &queries, &n)) {
+	answer = judge_go(l->sitting, &queries, &n);
+	f->judged_us += flow_boot_us(f) - begun_us;
+	switch (answer) {
 	case JUDGE_NEED:
 		lane_enter(l, LANE_FETCH);
 		f->store->ops->fetch(

@@ -31,6 +31,7 @@ struct sitting {
 
 static struct store *store;
 static int judges_made;
+static int64_t now_us;
 
 void judge_limits_default(struct judge_limits *ret)
 {
@@ -152,6 +153,8 @@ enum judge_answer judge_go(struct sitting *s, struct query **ret_queries, size_t
 				b->visits[i]->is_cut = true; /* no time for the rest */
 				break;
 			}
+			if (span_starts(e->id, "long"))
+				now_us += 100000; /* its rules take that long */
 			e->status = EVENT_ACCEPTED;
 			e->verdicts = span_of(arena_strdup(&b->arena, "[]"));
 			e->seq = b->id_next++;
@@ -181,7 +184,6 @@ void judge_end(struct sitting *s)
 
 /* ---- the host ---- */
 
-static int64_t now_us;
 static struct flow *flow;
 static bool turn_wanted;
 static const struct shop shop = { .id = "shop", .base = "shop", .zone = "UTC" };
@@ -2048,6 +2050,31 @@ static void test_a_card_that_is_being_loaded_holds_up_its_connection_only(void *
 	assert_int_equal(p.done, 1);
 }
 
+/* Only what came behind it waits: other events of hers do not. */
+static void test_who_waits_does_not_hold_up_his_other_events(void **state)
+{
+	struct post p = { .ticket.line = 7 }, other = { .ticket.line = 8 },
+		    q = { .ticket.line = 7 };
+
+	(void)state;
+	anna_took_x_over();
+	mem_stall(store, 0, true);
+	post_as(&p, "5", IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	flow_turn(flow);
+	post_as(&other, "6", IDENTITY_ID, "anna");
+	post_as(&q, "7", IDENTITY_ID, "anna");
+	post_send(&other);
+	post_send(&q);
+	pass_us(50000);
+	assert_int_equal(other.done, 1);
+	assert_int_equal(q.done, 0);
+	mem_stall(store, 0, false);
+	pass_us(50000);
+	assert_int_equal(p.done + q.done, 2);
+	assert_true(p.events[0].seq < q.events[0].seq);
+}
+
 /* ... and when it is not known what her card has taken over: she is named by her number. */
 static void test_a_number_does_not_let_later_requests_pass(void **state)
 {
@@ -2241,6 +2268,90 @@ static void test_a_stall_does_not_let_later_events_pass(void **state)
 	assert_int_equal(p.done, 1);
 	all_events_are_of(anna);
 	assert_true(p.events[0].seq < p.events[1].seq);
+}
+
+/* Two requests of one connection: the second one's customer is another's, whose card is held. */
+static int64_t held_behind(struct post *p, struct post *q)
+{
+	int64_t browser;
+
+	post_one("a", IDENTITY_ID, "anna");
+	browser = post_one("b", IDENTITY_ANONYMOUS, "x");
+	post_one("c", IDENTITY_ID, "boris");
+	mem_hold(store, browser, true);
+	post_also(post_as(p, "d", IDENTITY_ID, "anna"), IDENTITY_ANONYMOUS, "x");
+	post_as(q, "e", IDENTITY_ID, "boris");
+	p->ticket.line = q->ticket.line = 7;
+	post_send(p);
+	post_send(q);
+	pump();
+	assert_int_equal(q->done, 0);
+	return browser;
+}
+
+/* A process that stands still again and again goes on, all the same: what it lost is not counted, the rest is. */
+static void test_patience_ends_in_spite_of_stalls(void **state)
+{
+	struct post p = { .done = 0 }, q = { .done = 0 };
+	int64_t browser = held_behind(&p, &q);
+
+	(void)state;
+	p.ticket.late = NULL;
+	q.ticket.late = NULL;
+	p.ticket.since_us -= 9500000; /* half a second of ten is left */
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(q.done, 0);
+		pass_us(100000);
+		now_us += 300000;
+		pump();
+	}
+	assert_in_range(flow->lost_us, 5 * 250000, 5 * 310000);
+	pass_us(50000);
+	assert_int_equal(q.done, 1);
+	mem_hold(store, browser, false);
+	pass_us(50000);
+	assert_int_equal(p.done, 1);
+}
+
+/* Rules that take long are no stall. */
+static void test_patience_ends_while_rules_run(void **state)
+{
+	struct post p = { .done = 0 }, q = { .done = 0 }, long_ones[5];
+	int64_t browser = held_behind(&p, &q);
+	static const char *const ids[] = { "long1", "long2", "long3", "long4", "long5" };
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(q.done, 0);
+		long_ones[i] = (struct post){ .done = 0 };
+		post_as(&long_ones[i], ids[i], IDENTITY_ID, "dora");
+		post_send(&long_ones[i]);
+		pass_us(20000);
+		assert_int_equal(long_ones[i].done, 1);
+	}
+	assert_int_equal(flow->lost_us, 0);
+	assert_int_equal(q.done, 1);
+	mem_hold(store, browser, false);
+	pass_us(50000);
+	assert_int_equal(p.done, 1);
+}
+
+/* All lanes wait for the database: there is a look all the same, or a stall would not be seen. */
+static void test_there_is_a_look_while_all_lanes_wait(void **state)
+{
+	struct post p = { .done = 0 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		mem_stall(store, i, true);
+	post_as(&p, "1", IDENTITY_ANONYMOUS, "x");
+	post_send(&p);
+	pump();
+	assert_int_equal(flow_next_us(flow), now_us + 50000);
+	for (int i = 0; i < 3; i++)
+		mem_stall(store, i, false);
+	pump();
+	assert_int_equal(p.done, 1);
 }
 
 /* ... also when the database's answer is the first thing it sees afterwards. */
@@ -2655,6 +2766,10 @@ int main(void)
 		FLOW_TEST(test_who_waits_for_an_unknown_key_is_woken),
 		FLOW_TEST(test_a_stall_does_not_let_later_events_pass),
 		FLOW_TEST(test_a_stall_during_a_load_does_not_let_later_events_pass),
+		FLOW_TEST(test_patience_ends_in_spite_of_stalls),
+		FLOW_TEST(test_patience_ends_while_rules_run),
+		FLOW_TEST(test_there_is_a_look_while_all_lanes_wait),
+		FLOW_TEST(test_who_waits_does_not_hold_up_his_other_events),
 		FLOW_TEST(test_an_outage_does_not_let_later_events_pass),
 		FLOW_TEST(test_a_line_is_left_from_anywhere),
 		FLOW_TEST(test_a_suspect_that_waits_holds_nobody),
