@@ -476,6 +476,16 @@ const struct sql sql_table[SQL_COUNT] = {
 		"update task set state = 'withdrawn' where customer = any($1) and chain = any($2) "
 		"and state = 'open' and not keep",
 		SQL_LANE, true },
+	/* exit_on of rules came to customers.  $3 the key of the chain, or null: any; $4 a chain that is spared */
+	[SQL_TASK_EXIT] = { "task_exit", "ISSI",
+		"update task t set state = 'withdrawn' "
+		"from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[]) u(customer, rule, key, spared) "
+		"where t.customer = u.customer and t.rule = u.rule and t.state = 'open' and not t.keep "
+		"and t.chain <> 0 and t.chain <> u.spared "
+		"and not exists (select from chain c where c.id = t.chain) "
+		"and (u.key is null or exists (select from chain_log l where l.customer = t.customer "
+		"and l.id = t.chain and l.key = u.key))",
+		SQL_LANE, false },
 	[SQL_MESSAGE_OUTCOME] = { "message_outcome", "IIST",
 		"update message m set outcome = u.word, outcome_at = u.at, "
 		"delivered_at = coalesce(m.delivered_at, u.delivered), "

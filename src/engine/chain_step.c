@@ -173,6 +173,44 @@ void chain_end(struct desk *d, struct chain *c, enum chain_state state, struct s
 	chain_promote(d, c);
 }
 
+/* The chain, if it is live or ended in this batch. */
+static const struct chain *chain_of_task(const struct visit *v, const struct task *t)
+{
+	for (size_t i = 0; i < v->n_chains; i++)
+		if (v->chains[i]->id == t->chain)
+			return v->chains[i];
+	return NULL;
+}
+
+/* Tasks of this batch; those that are not loaded are the store's to find. */
+void chain_exit_over(struct desk *d, const struct frame *f, const struct rule *rule)
+{
+	struct arena *a = &d->sitting->batch->arena;
+	struct visit *v = d->visit;
+	struct visit_exit x = { .rule = { arena_strdup(a, rule->name), strlen(rule->name) },
+		.spared = f->event->cause_chain };
+	struct span value;
+
+	if (PLANTED(forget_exit))
+		return;
+	if (rule->key_field && json_find(f->event->data, rule->key_field, &value))
+		x.key = field_text(value, a);
+	for (size_t i = 0; i < v->n_tasks; i++) {
+		struct task *t = v->tasks[i];
+		const struct chain *c = chain_of_task(v, t);
+
+		if (t->state != TASK_OPEN || t->keep || t->chain == 0 || !span_eq(t->rule, x.rule))
+			continue;
+		if (c ? chain_state_is_live(c->state) || chain_is_immune(d, f, c) ||
+					(x.key.p && !span_eq(c->key, x.key))
+		      : x.key.p != NULL)
+			continue;
+		t->state = TASK_WITHDRAWN;
+		t->changed = true;
+	}
+	BATCH_PUSH(a, v->exits, v->n_exits, v->cap_exits) = x;
+}
+
 void chain_halt(struct desk *d, struct chain *c, enum chain_state state, const char *reason,
 	struct span answer)
 {

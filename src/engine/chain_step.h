@@ -20,6 +20,8 @@ void chain_end(struct desk *d, struct chain *c, enum chain_state state, struct s
 /* STUCK, FAILED, SUSPENDED: it stands where it is.  answer: what it should have gone on with. */
 void chain_halt(struct desk *d, struct chain *c, enum chain_state state, const char *reason,
 	struct span answer);
+/* exit_on of the rule came: what its chains that are over have left, and nobody took, is withdrawn. */
+void chain_exit_over(struct desk *d, const struct frame *f, const struct rule *rule);
 /* A message is over for its chain: handed over, failed, or withdrawn. */
 void chain_message_over(struct desk *d, int64_t message);
 /* Marks a changed row. */

@@ -172,11 +172,14 @@ static void desk_apply(struct desk *d, struct frame *f)
 	f->step = heard && !e->import ? FRAME_EXITS : FRAME_FOLLOW;
 }
 
-/* exit_on of all chains that were there before the event.  A queued start is ended by its own. */
+/* exit_on of all chains that were there before the event, as it was when they began; a queued start is ended by its own.  Of
+ * what chains that are over have left to people, as it is now. */
 static void desk_exits(struct desk *d, struct frame *f)
 {
 	struct arena *a = &d->sitting->batch->arena;
 	const struct visit *v = d->visit;
+	const struct rule *const *rules;
+	size_t n;
 
 	for (size_t i = f->n_chains; i-- > 0;) { /* newest first: nobody is made due to be ended */
 		struct chain *c = v->chains[i];
@@ -193,6 +196,10 @@ static void desk_exits(struct desk *d, struct frame *f)
 			(struct verdict_more){ .chain = c->id });
 		chain_end(d, c, CHAIN_EXITED, f->event->type);
 	}
+	rules = rules_exited(d->sitting->judge->rules, f->event->type, &n);
+	for (size_t i = 0; i < n; i++)
+		if (what_match(&rules[i]->exit_on, f->event->type, f->event->data) >= 0)
+			chain_exit_over(d, f, rules[i]);
 	f->step = FRAME_WAITS;
 }
 

@@ -49,6 +49,13 @@ struct rules_load { /* while a bundle is loaded */
 	bool in_set; /* its names must differ from those of the set */
 };
 
+struct rules_index {      /* rules by the types of one of their fields */
+	struct map types; /* exact type -> struct rules_list * */
+	struct span *patterns;
+	size_t n_patterns, cap_patterns;
+	struct map merged; /* type list + pattern numbers -> struct rules_list * */
+};
+
 struct rules {
 	struct script *script;
 	struct arena arena; /* rules, their texts, names of stores */
@@ -57,10 +64,7 @@ struct rules {
 	struct map texts;        /* hash -> struct rules_text * */
 	struct map names;        /* of the set -> struct rule * */
 	struct rules_list all;
-	struct map types; /* exact type -> struct rules_list * */
-	struct span *patterns;
-	size_t n_patterns, cap_patterns;
-	struct map merged; /* type list + pattern numbers -> struct rules_list * */
+	struct rules_index by_on, by_exit;
 };
 
 const char *rule_mode_name(enum rule_mode m)
@@ -411,33 +415,33 @@ static struct rules_text *rules_load_text(
 
 /*** the index ***/
 
-static void rules_subscribe_pattern(struct rules *r, struct span pattern)
+static void rules_index_pattern(struct rules_index *x, struct span pattern)
 {
 	size_t i;
 
-	for (i = 0; i < r->n_patterns; i++)
-		if (span_eq(r->patterns[i], pattern))
+	for (i = 0; i < x->n_patterns; i++)
+		if (span_eq(x->patterns[i], pattern))
 			return;
-	r->patterns = mem_grow(r->patterns, r->n_patterns, &r->cap_patterns, sizeof *r->patterns);
-	r->patterns[r->n_patterns++] = pattern;
+	x->patterns = mem_grow(x->patterns, x->n_patterns, &x->cap_patterns, sizeof *x->patterns);
+	x->patterns[x->n_patterns++] = pattern;
 }
 
-static void rules_subscribe(struct rules *r, const struct rule *rule)
+static void rules_index_add(struct rules *r, struct rules_index *x, const struct rule *rule)
 {
 	struct rules_list *l;
 	struct span *types;
 	unsigned n, i;
 
-	types = what_types(&rule->on, &r->arena, &n);
+	types = what_types(x == &r->by_on ? &rule->on : &rule->exit_on, &r->arena, &n);
 	for (i = 0; i < n; i++) {
 		if (types[i].p[types[i].n - 1] == '*') {
-			rules_subscribe_pattern(r, types[i]);
+			rules_index_pattern(x, types[i]);
 			continue;
 		}
-		l = map_get(&r->types, types[i]);
+		l = map_get(&x->types, types[i]);
 		if (!l) {
 			l = xcalloc(1, sizeof *l);
-			map_put(&r->types, types[i], l);
+			map_put(&x->types, types[i], l);
 		}
 		rules_list_add(l, rule);
 	}
@@ -456,24 +460,28 @@ static void rules_enter(struct rules *r, const struct rules_text *text)
 
 		rules_list_add(&r->all, rule);
 		map_put(&r->names, span_of(rule->name), pun.out);
-		rules_subscribe(r, rule);
+		rules_index_add(r, &r->by_on, rule);
+		rules_index_add(r, &r->by_exit, rule);
 	}
 }
 
 /* Rules of the exact list and of the patterns that are set, in order. */
-static struct rules_list *rules_merge(
-	struct rules *r, const struct rules_list *exact, const unsigned char *matched)
+static struct rules_list *rules_merge(struct rules *r, const struct rules_index *x,
+	const struct rules_list *exact, const unsigned char *matched)
 {
 	struct rules_list *l = xcalloc(1, sizeof *l);
 	size_t i, p;
 	unsigned t;
 
-	for (i = 0; i < r->all.n; i++)
-		for (t = 0; t < r->all.rules[i]->on.n; t++)
-			for (p = 0; p < r->n_patterns; p++)
-				if (matched[p] &&
-					span_eq(r->all.rules[i]->on.terms[t].type, r->patterns[p]))
-					rules_list_add(l, r->all.rules[i]);
+	for (i = 0; i < r->all.n; i++) {
+		const struct rule *rule = r->all.rules[i];
+		const struct what *what = x == &r->by_on ? &rule->on : &rule->exit_on;
+
+		for (t = 0; t < what->n; t++)
+			for (p = 0; p < x->n_patterns; p++)
+				if (matched[p] && span_eq(what->terms[t].type, x->patterns[p]))
+					rules_list_add(l, rule);
+	}
 	for (i = 0; exact && i < exact->n; i++) {
 		const struct rule *rule = exact->rules[i];
 		size_t k;
@@ -487,30 +495,41 @@ static struct rules_list *rules_merge(
 	return l;
 }
 
-const struct rule *const *rules_subscribed(struct rules *r, struct span type, size_t *ret_n)
+static const struct rule *const *rules_by_type(
+	struct rules *r, struct rules_index *x, struct span type, size_t *ret_n)
 {
-	struct rules_list *l = map_get(&r->types, type);
+	struct rules_list *l = map_get(&x->types, type);
 	struct buf key = { 0 };
 	struct rules_list *merged;
 	bool any = false;
 	size_t i;
 
-	for (i = 0; i < r->n_patterns && !any; i++)
-		any = event_type_matches(r->patterns[i], type);
+	for (i = 0; i < x->n_patterns && !any; i++)
+		any = event_type_matches(x->patterns[i], type);
 	if (any) {
 		buf_add(&key, &l, sizeof l);
-		for (i = 0; i < r->n_patterns; i++)
-			buf_char(&key, event_type_matches(r->patterns[i], type));
-		merged = map_get(&r->merged, buf_as_span(&key));
+		for (i = 0; i < x->n_patterns; i++)
+			buf_char(&key, event_type_matches(x->patterns[i], type));
+		merged = map_get(&x->merged, buf_as_span(&key));
 		if (!merged) {
-			merged = rules_merge(r, l, (unsigned char *)key.p + sizeof l);
-			map_put(&r->merged, buf_as_span(&key), merged);
+			merged = rules_merge(r, x, l, (unsigned char *)key.p + sizeof l);
+			map_put(&x->merged, buf_as_span(&key), merged);
 		}
 		l = merged;
 	}
 	buf_free(&key);
 	*ret_n = l ? l->n : 0;
 	return l ? l->rules : NULL;
+}
+
+const struct rule *const *rules_subscribed(struct rules *r, struct span type, size_t *ret_n)
+{
+	return rules_by_type(r, &r->by_on, type, ret_n);
+}
+
+const struct rule *const *rules_exited(struct rules *r, struct span type, size_t *ret_n)
+{
+	return rules_by_type(r, &r->by_exit, type, ret_n);
 }
 
 /*** life ***/
@@ -563,6 +582,15 @@ static void rules_free_list(void *arg, struct span key, void *value)
 	rules_list_free(value);
 }
 
+static void rules_index_free(struct rules_index *x)
+{
+	map_each(&x->types, rules_free_list, NULL);
+	map_each(&x->merged, rules_free_list, NULL);
+	map_fini(&x->types);
+	map_fini(&x->merged);
+	free(x->patterns);
+}
+
 static void rules_free_text(void *arg, struct span key, void *value)
 {
 	struct rules_text *text = value;
@@ -578,14 +606,11 @@ void rules_free(struct rules *r)
 	if (!r)
 		return;
 	map_each(&r->texts, rules_free_text, NULL);
-	map_each(&r->types, rules_free_list, NULL);
-	map_each(&r->merged, rules_free_list, NULL);
+	rules_index_free(&r->by_on);
+	rules_index_free(&r->by_exit);
 	map_fini(&r->texts);
 	map_fini(&r->names);
-	map_fini(&r->types);
-	map_fini(&r->merged);
 	free(r->all.rules);
-	free(r->patterns);
 	arena_fini(&r->arena);
 	free(r);
 }

@@ -69,6 +69,8 @@ bool rules_load_set(struct rules *r, const struct rule_set *set, struct err *err
  * The list is lent until rules_free (built at the first question for a type that has any; NULL, 0
  * otherwise). */
 const struct rule *const *rules_subscribed(struct rules *r, struct span type, size_t *ret_n);
+/* The same of those whose `exit_on` does. */
+const struct rule *const *rules_exited(struct rules *r, struct span type, size_t *ret_n);
 /* By name, in the set; NULL: no such rule. */
 const struct rule *rules_find(const struct rules *r, struct span name);
 const struct rule *const *rules_all(const struct rules *r, size_t *ret_n);

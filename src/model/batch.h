@@ -68,6 +68,12 @@ struct visit_rule_fault {
 	bool suspend; /* 20 of its last 50 runs broke (P7): the store writes the suspension and its task */
 };
 
+/* exit_on of a rule came: tasks of its chains that are over, and that nobody took, are withdrawn. */
+struct visit_exit {
+	struct span rule, key; /* key {NULL,0}: of all its chains */
+	int64_t spared;        /* a chain whose are not: the event is its own; 0: none */
+};
+
 enum { VISIT_GONE_MOST = 100 };
 
 struct visit {
@@ -113,6 +119,8 @@ struct visit {
 	int64_t *
 		withdraw; /* chains that were ended: what they wrote and nobody took is withdrawn */
 	size_t n_withdraw, cap_withdraw;
+	struct visit_exit *exits;
+	size_t n_exits, cap_exits;
 	bool is_cut; /* judging had no time for all of it: what is still EVENT_NEW or due comes again */
 
 	void *engine; /* the engine's own state of this customer during the judging */

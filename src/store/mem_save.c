@@ -182,6 +182,35 @@ static void mem_save_withdraw(struct mem *m, const struct visit *v)
 	}
 }
 
+/* Is the chain over, and does it have the key?  A key of {NULL,0}: whatever it is. */
+static bool mem_is_over(const struct mem *m, int64_t chain, struct span key)
+{
+	for (size_t i = 0; i < m->t.n_chains; i++) {
+		const struct chain *c = m->t.chains[i];
+
+		if (c->id == chain)
+			return !chain_state_is_live(c->state) && (!key.p || span_eq(c->key, key));
+	}
+	return false;
+}
+
+/* Before the tasks of this batch are put in: what they are the engine knows. */
+static void mem_save_exits(struct mem *m, const struct visit *v)
+{
+	for (size_t i = 0; i < v->n_exits; i++) {
+		const struct visit_exit *x = &v->exits[i];
+
+		for (size_t k = 0; k < m->t.n_tasks; k++) {
+			struct task *t = m->t.tasks[k];
+
+			if (t->customer == v->customer && t->state == TASK_OPEN && !t->keep &&
+				span_eq(t->rule, x->rule) && t->chain != x->spared &&
+				mem_is_over(m, t->chain, x->key))
+				t->state = TASK_WITHDRAWN;
+		}
+	}
+}
+
 static void mem_save_lasts(struct mem *m, const struct visit *v)
 {
 	for (size_t i = 0; i < v->n_lasts; i++) {
@@ -261,6 +290,7 @@ static void mem_save_visit(struct mem *m, const struct visit *v)
 	for (size_t i = 0; i < v->n_messages; i++)
 		MEM_PUSH(m, m->t.messages, m->t.n_messages, m->t.cap_messages) =
 			mem_copy_message(&m->arena, v->messages[i]);
+	mem_save_exits(m, v);
 	mem_save_tasks(m, v);
 	mem_save_withdraw(m, v);
 	mem_save_lasts(m, v);

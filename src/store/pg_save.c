@@ -413,6 +413,17 @@ static void save_withdraw(struct bind *b, struct batch *batch, struct visit *v)
 		bind_i64(b, 1, v->withdraw[i]);
 }
 
+static void save_exits(struct bind *b, struct batch *batch, struct visit *v)
+{
+	(void)batch;
+	for (size_t i = 0; i < v->n_exits; i++) {
+		bind_i64(b, 0, v->customer);
+		bind_text(b, 1, v->exits[i].rule);
+		bind_text(b, 2, v->exits[i].key);
+		bind_i64(b, 3, v->exits[i].spared);
+	}
+}
+
 static void save_outcomes(struct bind *b, struct batch *batch, struct visit *v)
 {
 	(void)batch;
@@ -535,6 +546,8 @@ static const struct save_step {
 	{ SQL_CHAIN_LOG_ADD, NULL, save_chains_brief },
 	{ SQL_RULE_LAST_PUT, NULL, save_rule_lasts },
 	{ SQL_MESSAGE_ADD, NULL, save_messages },
+	{ SQL_TASK_EXIT, NULL,
+		save_exits }, /* what chains that are over by now have left, not what is new */
 	{ SQL_TASK_ADD, NULL, save_tasks_new },
 	{ SQL_TASK_CHANGE, NULL, save_tasks_changed },
 	{ SQL_MESSAGE_WITHDRAW, NULL, save_withdraw },

@@ -350,7 +350,7 @@ static bool is_exit(const struct model_chain *x, const struct model_event *e)
 	return false;
 }
 
-/* Ends all that the event ends, those that stand behind others too. */
+/* Ends all that the event ends, those that stand behind others too; what those that are over have left, and nobody took. */
 static void exits(struct model *m, struct model_card *c, const struct model_event *e)
 {
 	struct model_chain *x;
@@ -358,6 +358,9 @@ static void exits(struct model *m, struct model_card *c, const struct model_even
 	TAILQ_FOREACH_REVERSE(x, &c->chains, model_chains, link)
 	if (chain_is_live(x) && is_exit(x, e))
 		chain_over(m, c, x, CHAIN_EXITED);
+	TAILQ_FOREACH (x, &c->chains, link)
+		if (!chain_is_live(x) && is_exit(x, e))
+			chain_withdraw(c, x);
 }
 
 /* Is it what the chain waits for? */

@@ -44,3 +44,28 @@ rule "live-until-sent" {
   class   = "transactional",
   run = function() email { template = "plain", at = "3h" } end,
 }
+
+rule "left-behind" {
+  about   = "exit_on that comes when the chain is over takes back what nobody took",
+  on      = "exit.left",
+  key     = "order_id",
+  exit_on = on("exit.gone", { really = true }),
+  mode    = "parallel",
+  run = function(event)
+    if event.waits then wait "1h" end
+    task { title = "Call about " .. event.order_id, group = "sales" }
+    task { title = "Look at " .. event.order_id, group = "sales" }
+    task { title = "Keep " .. event.order_id, group = "sales", keep = true }
+    if event.later then wait "1h" end
+    if event.emits then emit("exit.gone", { order_id = event.order_id, really = true }) end
+  end,
+}
+
+rule "left-by-all" {
+  about   = "The same without a key",
+  on      = "exit.left",
+  exit_on = { "exit.all.*" },
+  mode    = "parallel",
+  when    = function(event) return event.all end,
+  run     = function(event) task { title = "All " .. event.order_id, group = "sales" } end,
+}

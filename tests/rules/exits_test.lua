@@ -86,3 +86,76 @@ test "and then the chain is over" (function(t)
   t:expect { email = "plain" }
   t:same(t:chains "live-until-sent", { "done" })
 end)
+
+test "what a chain that is over has left is withdrawn by its key" (function(t)
+  local anna, boris = t:customer {}, t:customer {}
+  anna:event("exit.left", { order_id = "7" })
+  anna:event("exit.left", { order_id = "8" })
+  boris:event("exit.left", { order_id = "9" })
+  t:same(t:chains "left-behind", { "done", "done", "done" })
+  t:take(t:expect { task = "Look at 7" }, "maria")
+  t:advance "1d"
+  anna:event("exit.gone", { order_id = "7" })
+  anna:event("exit.gone", { order_id = "9", really = true })
+  t:expect { task = "Call about 8" }
+  anna:event("exit.gone", { order_id = "7", really = true })
+  t:withdrawn { task = "Call about 7" }
+  for _, title in ipairs { "Keep 7", "Look at 8", "Keep 8", "Call about 9", "Look at 9", "Keep 9" } do
+    t:expect { task = title }
+  end
+  t:expect_none()
+end)
+
+test "an event without the key takes back all of it, and what comes later stays" (function(t)
+  local anna = t:customer {}
+  anna:event("exit.left", { order_id = "7", waits = true })
+  anna:event("exit.left", { order_id = "8" })
+  t:advance "1h"
+  anna:event("exit.gone", { really = true })
+  t:withdrawn { task = "Call about 7" }
+  t:withdrawn { task = "Look at 7" }
+  t:withdrawn { task = "Call about 8" }
+  t:withdrawn { task = "Look at 8" }
+  anna:event("exit.left", { order_id = "7" })
+  t:expect { task = "Keep 7" }
+  t:expect { task = "Keep 8" }
+  t:expect { task = "Call about 7" }
+  t:expect { task = "Look at 7" }
+  t:expect { task = "Keep 7" }
+  t:expect_none()
+end)
+
+test "its own event takes back nothing of it, but of those before it" (function(t)
+  local anna = t:customer {}
+  anna:event("exit.left", { order_id = "7" })
+  anna:event("exit.left", { order_id = "7", emits = true })
+  t:withdrawn { task = "Call about 7" }
+  t:withdrawn { task = "Look at 7" }
+  t:expect { task = "Keep 7" }
+  t:expect { task = "Call about 7" }
+  t:expect { task = "Look at 7" }
+  t:expect { task = "Keep 7" }
+  t:expect_none()
+end)
+
+test "nor of what it wrote before a wait" (function(t)
+  local anna = t:customer {}
+  anna:event("exit.left", { order_id = "7" })
+  anna:event("exit.left", { order_id = "7", emits = true, later = true })
+  t:advance "1h"
+  t:same(t:chains "left-behind", { "done", "done" })
+  t:withdrawn { task = "Call about 7" }
+  t:withdrawn { task = "Look at 7" }
+  t:expect { task = "Keep 7" }
+  t:expect { task = "Call about 7" }
+  t:expect { task = "Look at 7" }
+  t:expect { task = "Keep 7" }
+  t:expect_none()
+end)
+
+test "a pattern, without a key" (function(t)
+  local anna = t:customer {}
+  anna:event("exit.left", { order_id = "7", all = true })
+  anna:event("exit.all.over", { order_id = "x" })
+  t:withdrawn { task = "All 7" }
+end)

@@ -1193,6 +1193,88 @@ static void test_withdraws_what_nobody_took(void **state)
 	assert_true(d->task_state(d, ids[3], &ts) && ts == TASK_TAKEN);
 }
 
+/* A chain of rule "r" that came to its end in this batch, or lives on, and a task of it; returns the task. */
+static int64_t leave_task(struct batch *b, struct visit *v, const char *key, bool is_over)
+{
+	struct chain *c = add_chain(b, v, "r", TIME_NONE);
+
+	c->key = span_of(key);
+	if (is_over) {
+		c->state = CHAIN_DONE;
+		c->change = CHAIN_ENDED;
+	}
+	return add_task(b, v, c->id, TIME_NONE)->id;
+}
+
+/* exit_on of rule "r" comes to the customer. */
+static void exit_rule(int64_t who, struct span key, int64_t spared)
+{
+	struct batch *b = load_one(who);
+	struct visit *v = b->visits[0];
+
+	BATCH_PUSH(&b->arena, v->exits, v->n_exits, v->cap_exits) =
+		(struct visit_exit){ .rule = SPAN("r"), .key = key, .spared = spared };
+	save(0, b);
+	cases_batch_free(b);
+}
+
+static void task_is(int64_t id, enum task_state want)
+{
+	enum task_state is;
+
+	assert_true(d->task_state(d, id, &is));
+	assert_int_equal(is, want);
+}
+
+static void test_exit_withdraws_what_chains_have_left(void **state)
+{
+	int64_t who = cases_customer(d, "left@save"), other = cases_customer(d, "other@left"),
+		seven, taken, kept, eight, live, another, others, fresh, spared;
+	struct batch *b = load_two(who, other);
+	struct visit *v = b->visits[0];
+	struct task *t;
+
+	(void)state;
+	seven = leave_task(b, v, "7", true);
+	taken = leave_task(b, v, "7", true);
+	v->tasks[v->n_tasks - 1]->state = TASK_TAKEN;
+	kept = leave_task(b, v, "7", true);
+	v->tasks[v->n_tasks - 1]->keep = true;
+	eight = leave_task(b, v, "8", true);
+	spared = v->tasks[v->n_tasks - 1]->chain;
+	live = leave_task(b, v, "7", false);
+	t = add_task(b, v, v->tasks[0]->chain, TIME_NONE);
+	t->rule = SPAN("another");
+	another = t->id;
+	others = leave_task(b, b->visits[1], "7", true);
+	save(0, b);
+	cases_batch_free(b);
+
+	b = load_one(who);
+	v = b->visits[0];
+	BATCH_PUSH(&b->arena, v->exits, v->n_exits, v->cap_exits) =
+		(struct visit_exit){ .rule = SPAN("r"), .key = SPAN("7") };
+	fresh = leave_task(b, v, "7", true); /* it began after that event */
+	save(0, b);
+	cases_batch_free(b);
+	task_is(seven, TASK_WITHDRAWN);
+	task_is(taken, TASK_TAKEN);
+	task_is(kept, TASK_OPEN);
+	task_is(eight, TASK_OPEN);
+	task_is(live, TASK_OPEN);
+	task_is(another, TASK_OPEN);
+	task_is(others, TASK_OPEN);
+	task_is(fresh, TASK_OPEN);
+	exit_rule(who, (struct span){ NULL, 0 }, spared);
+	task_is(eight, TASK_OPEN);
+	task_is(fresh, TASK_WITHDRAWN);
+	exit_rule(who, (struct span){ NULL, 0 }, 0);
+	task_is(eight, TASK_WITHDRAWN);
+	task_is(kept, TASK_OPEN);
+	task_is(live, TASK_OPEN);
+	end_chains(who);
+}
+
 /*** inbox and tasks ***/
 
 static void test_inbox_rows_are_judged_once(void **state)
@@ -1648,6 +1730,7 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_lists_that_are_left_alone_are_not_picked_from),
 		cmocka_unit_test(test_due_things_are_set_aside),
 		cmocka_unit_test(test_withdraws_what_nobody_took),
+		cmocka_unit_test(test_exit_withdraws_what_chains_have_left),
 		cmocka_unit_test(test_inbox_rows_are_judged_once),
 		cmocka_unit_test(test_tasks_come_when_overdue_or_named),
 		cmocka_unit_test(test_queries_count_list_and_stop_at_seq),
