@@ -351,6 +351,10 @@ const struct sql sql_table[SQL_COUNT] = {
 		"and rule = $2 and reason = $3 and state in ('ready', 'sending', 'sent', 'in_doubt') "
 		"order by id desc limit $4",
 		SQL_LANE, false },
+	[SQL_QUERY_SENDING] = { "query_sending", "ii",
+		"select id, chain, false from message where customer = $1 and chain = $2 "
+		"and state = 'sending'",
+		SQL_LANE, false },
 
 	/*** save ***/
 	/* no "on conflict": who was second with a key hears 23505, rolls back and loads again; looking for

@@ -71,6 +71,7 @@ enum sql_id {
 	SQL_QUERY_TEXT,
 	SQL_QUERY_CHAIN,
 	SQL_QUERY_REASON,
+	SQL_QUERY_SENDING,
 	/* save, in the order in which a save sends them */
 	SQL_EVENT_ADD,
 	SQL_IDENTITY_CLAIM,

@@ -261,8 +261,7 @@ static void wait_end_now(struct wait_call *w)
 		    &answer, &until_us) == WAIT_RUNS) {
 		p->n_open = p->n_expires = 0;
 		p->until_us = until_us;
-		if (until_us > now_us)
-			return;
+		return;
 	}
 	w->answer = answer;
 }

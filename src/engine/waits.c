@@ -302,7 +302,10 @@ enum wait_turn waits_end(const struct wait_plan *w, bool runs, const int64_t *op
 			*ret_answer =
 				waits_outcome_copy(a, WHAT_MESSAGE, outcome, w->expires[i], now_us);
 			return WAIT_ANSWER;
-		case WAIT_RUNS: all = WAIT_RUNS; continue;
+		case WAIT_RUNS:
+			if (*ret_until_us > now_us) /* else the time was over, too */
+				all = WAIT_RUNS;
+			continue;
 		case WAIT_NIL:
 		case WAIT_ON: continue;
 		}

@@ -20,7 +20,10 @@
 
 #include <string.h>
 
-enum { WAKE_LATE_US = 60000000 }; /* late = "end": later than this is an outage */
+enum {
+	WAKE_LATE_US = 60000000,  /* late = "end": later than this is an outage */
+	WAKE_SENDING_US = 5000000 /* a message that is just being handed over is looked at again */
+};
 
 enum wake_text { WAKE_TEXT_READY, WAKE_TEXT_ASKED, WAKE_TEXT_MISSING };
 
@@ -180,6 +183,29 @@ static bool wake_read_plan(struct desk *d, const struct chain *c, struct wait_pl
 	       replay_open_wait(&r, &result) && waits_read(result, a, ret, &err);
 }
 
+/* Does the time of the wait run?  Its end was moved when that began, or its row says so. */
+static bool wake_runs(const struct wait_plan *w, const struct chain *c)
+{
+	return waits_row_runs(w, c->awaits, c->n_awaits) || c->wake_us > w->until_us;
+}
+
+/* Is a message that expires now being handed over at this moment?  It may have been claimed just in time.  False: a question is
+ * open. */
+static bool wake_is_sending(struct desk *d, const struct wait_plan *w, struct chain *c, bool *ret)
+{
+	struct query q = { .kind = QUERY_SENDING, .chain = c, .since_us = TIME_NONE };
+	const struct query *answer;
+
+	*ret = false;
+	if (w->n_expires == 0 || c->n_open == 0 || (w->n_open > 0 && wake_runs(w, c)))
+		return true;
+	answer = ask_answered(d, &q);
+	for (size_t i = 0; answer && i < answer->n_messages; i++)
+		for (unsigned k = 0; k < w->n_expires; k++)
+			*ret |= answer->messages[i].id == w->expires[k];
+	return answer != NULL;
+}
+
 /* The time of a wait begins to run: its row says so from now on. */
 static void wake_begin_time(
 	struct desk *d, struct chain *c, const struct wait_plan *w, int64_t until_us)
@@ -219,9 +245,8 @@ bool wake_by_event(struct desk *d, struct frame *f, struct chain *c)
 	if (c->arrived.n || !wake_read_plan(d, c, &w))
 		return true;
 	turn = waits_meet(&w, e->type, e->data,
-		e->time_us == TIME_NONE ? e->received_us : e->time_us,
-		waits_row_runs(&w, c->awaits, c->n_awaits), desk_zone(d, c->shop), &outcome,
-		&until_us);
+		e->time_us == TIME_NONE ? e->received_us : e->time_us, wake_runs(&w, c),
+		desk_zone(d, c->shop), &outcome, &until_us);
 	if (turn == WAIT_ANSWER && is_outcome && !outcome.p && /* waited for by its type */
 		!chain_key_matches(d, desk_chain_of(d, c)->key_field, c, e))
 		return true;
@@ -265,10 +290,38 @@ static bool wake_is_too_late(struct desk *d, const struct chain *c)
 	return false;
 }
 
+enum wake_end { WAKE_END_ASKED, WAKE_END_LATER, WAKE_END_ANSWER };
+
+/* The end of a wait has come.  LATER: the row says when it ends now. */
+static enum wake_end wake_end(
+	struct desk *d, const struct wait_plan *w, struct chain *c, struct span *ret_answer)
+{
+	const struct tz *zone = desk_zone(d, c->shop);
+	int64_t now_us = d->sitting->batch->now_us, until_us;
+	bool sending;
+
+	if (!wake_is_sending(d, w, c, &sending))
+		return WAKE_END_ASKED;
+	if (sending && w->n_open == 0) { /* it is soon over, one way or the other */
+		c->wake_us = now_us + WAKE_SENDING_US;
+		chain_touch(c);
+		return WAKE_END_LATER;
+	}
+	if (sending) { /* as good as handed over */
+		wake_begin_time(d, c, w, duration_add(w->until_us, w->span, zone));
+		return WAKE_END_LATER;
+	}
+	if (waits_end(w, wake_runs(w, c), c->open, c->n_open, zone, now_us,
+		    &d->sitting->batch->arena, ret_answer, &until_us) == WAIT_ANSWER)
+		return WAKE_END_ANSWER;
+	wake_begin_time(d, c, w, until_us);
+	return WAKE_END_LATER;
+}
+
 bool wake_by_timer(struct desk *d, struct frame *f)
 {
 	struct chain *c = f->chain;
-	int64_t now_us = d->sitting->batch->now_us, until_us = 0;
+	int64_t now_us = d->sitting->batch->now_us;
 	struct wait_plan w;
 	struct span answer;
 	struct err err;
@@ -282,18 +335,18 @@ bool wake_by_timer(struct desk *d, struct frame *f)
 		return wake_resume(d, f, c, answer);
 	if (c->level <= RULE_LEVEL && wake_load_text(d, c, &err) == WAKE_TEXT_ASKED)
 		return false;
-	if (wake_is_too_late(d, c)) {
-		chain_end(d, c, CHAIN_CANCELLED, SPAN("late"));
-		return true;
-	}
 	if (!wake_read_plan(d, c, &w)) {
 		chain_halt(d, c, CHAIN_STUCK, "its history does not end with a wait", answer);
 		return true;
 	}
-	if (waits_end(&w, waits_row_runs(&w, c->awaits, c->n_awaits), c->open, c->n_open,
-		    desk_zone(d, c->shop), now_us, &d->sitting->batch->arena, &answer,
-		    &until_us) == WAIT_ANSWER)
-		return wake_resume(d, f, c, answer);
-	wake_begin_time(d, c, &w, until_us);
-	return true;
+	switch (wake_end(d, &w, c, &answer)) {
+	case WAKE_END_ASKED: return false;
+	case WAKE_END_LATER: return true;
+	case WAKE_END_ANSWER: break;
+	}
+	if (wake_is_too_late(d, c)) {
+		chain_end(d, c, CHAIN_CANCELLED, SPAN("late"));
+		return true;
+	}
+	return wake_resume(d, f, c, answer);
 }

@@ -170,6 +170,7 @@ enum query_kind {
 	                 made in this batch may wake it -> event, history, arrived and loaded of *chain */
 	QUERY_REASON, /* messages of the customer by this rule and with this reason that stand to reach him or
 	                 may have: ready, sending, sent, in doubt; newest first, at most limit -> messages */
+	QUERY_SENDING, /* messages of *chain that a courier is handing over just now -> messages */
 };
 struct query_message {
 	int64_t id, chain;
@@ -190,7 +191,7 @@ struct query {
 	struct span order_id; /* QUERY_ORDERS: only this one; may be empty */
 	size_t limit;         /* at most 10,000 */
 	struct span hash;     /* QUERY_TEXT */
-	struct chain *chain;  /* QUERY_CHAIN: of a visit of this batch */
+	struct chain *chain;  /* QUERY_CHAIN, QUERY_SENDING: of a visit of this batch */
 	struct span rule, reason; /* QUERY_REASON */
 	/* answer, in the batch's arena */
 	int64_t count;

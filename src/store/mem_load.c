@@ -446,6 +446,20 @@ static void mem_answer_reason(struct mem *m, struct batch *b, struct query *q)
 	}
 }
 
+static void mem_answer_sending(struct mem *m, struct batch *b, struct query *q)
+{
+	size_t cap = 0;
+
+	for (size_t i = 0; i < m->t.n_messages; i++) {
+		const struct message *x = m->t.messages[i];
+
+		if (x->customer == q->customer && x->chain == q->chain->id &&
+			x->state == MESSAGE_SENDING)
+			BATCH_PUSH(&b->arena, q->messages, q->n_messages, cap) =
+				(struct query_message){ x->id, x->chain, false };
+	}
+}
+
 void mem_fetch(struct store *s, int lane, struct batch *b, struct query *q, size_t n,
 	store_done_fn *done, void *arg)
 {
@@ -463,6 +477,7 @@ void mem_fetch(struct store *s, int lane, struct batch *b, struct query *q, size
 		case QUERY_TEXT: mem_answer_text(m, b, &q[i]); break;
 		case QUERY_CHAIN: mem_answer_chain(m, b, &q[i]); break;
 		case QUERY_REASON: mem_answer_reason(m, b, &q[i]); break;
+		case QUERY_SENDING: mem_answer_sending(m, b, &q[i]); break;
 		}
 	}
 	mem_answer(m, lane, STORE_OK, NULL, done, arg);

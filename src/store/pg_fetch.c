@@ -45,7 +45,7 @@ static void fetch_on_chain(struct pg_lane *l, struct query *q, const struct db_r
 	q->chain->loaded = true;
 }
 
-static void fetch_on_reason(struct pg_lane *l, struct query *q, const struct db_rows *rows)
+static void fetch_on_messages(struct pg_lane *l, struct query *q, const struct db_rows *rows)
 {
 	size_t n = db_rows_count(rows);
 
@@ -77,7 +77,8 @@ static void fetch_on_rows(void *arg, unsigned tag, const struct db_rows *rows)
 		q->level = (int)db_rows_i64(rows, 0, 1);
 		break;
 	case QUERY_CHAIN: fetch_on_chain(l, q, rows); break;
-	case QUERY_REASON: fetch_on_reason(l, q, rows); break;
+	case QUERY_REASON:
+	case QUERY_SENDING: fetch_on_messages(l, q, rows); break;
 	}
 }
 
@@ -142,6 +143,11 @@ static void fetch_bind(struct bind *b, const struct query *q)
 		bind_key(b, 1, q->rule);
 		bind_key(b, 2, q->reason);
 		bind_int(b, 3, fetch_limit(q));
+		break;
+	case QUERY_SENDING:
+		bind_begin(b, SQL_QUERY_SENDING);
+		bind_i64(b, 0, q->customer);
+		bind_i64(b, 1, q->chain->id);
 		break;
 	}
 }

@@ -16,3 +16,15 @@ rule "late-after" {
   late = "2h",
   run = function() wait "1h"; note "after" end,
 }
+
+rule "late-message" {
+  about = "Time that only begins when a message expires is not late by then",
+  on    = "late.message",
+  late  = "end",
+  class = "transactional",
+  run = function()
+    local m = email { template = "plain", at = "1h", expires = "0s" }
+    local e = wait("2h", { m.clicked, "late.answer" })
+    note(e and e.meta.type or "nothing")
+  end,
+}

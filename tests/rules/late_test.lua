@@ -20,3 +20,11 @@ test "three hours late" (function(t)
   t:same(t:notes(), { "run" })
   t:same(t:chains "late-after", { "cancelled" })
 end)
+
+test "a message that expired meanwhile" (function(t)
+  local anna = t:customer { email = "anna@example.com" }
+  anna:event("late.message")
+  t:outage "2h"
+  anna:event("late.answer")
+  t:same(t:notes(), { "late.answer" })
+end)

@@ -1567,6 +1567,33 @@ static void test_queries_tell_what_was_written_for_a_reason(void **state)
 	cases_batch_free(b);
 }
 
+static void test_queries_tell_what_is_being_sent(void **state)
+{
+	int64_t who = cases_customer(d, "sending@fetch"), sending;
+	struct batch *b = load_one(who);
+	struct visit *v = b->visits[0];
+	struct chain *c = add_chain(b, v, "r", TIME_NONE), *other = add_chain(b, v, "s", TIME_NONE);
+	struct query q = { .kind = QUERY_SENDING, .customer = who, .chain = c };
+
+	(void)state;
+	add_message(b, v, c->id, false);
+	sending = add_message(b, v, c->id, false)->id;
+	v->messages[1]->state = MESSAGE_SENDING;
+	add_message(b, v, c->id, false)->state = MESSAGE_SENT;
+	add_message(b, v, other->id, false)->state = MESSAGE_SENDING;
+	save(0, b);
+	cases_batch_free(b);
+
+	b = load_one(who);
+	q.chain = b->visits[0]->chains[0];
+	ask(b, &q);
+	assert_int_equal(q.n_messages, 1);
+	assert_int_equal(q.messages[0].id, sending);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+	end_chains(who);
+}
+
 static void test_rule_set_goes_and_comes(void **state)
 {
 	struct rule_text texts[2] = {
@@ -1736,6 +1763,7 @@ int cases_run(struct cases_driver *driver)
 		cmocka_unit_test(test_queries_count_list_and_stop_at_seq),
 		cmocka_unit_test(test_queries_list_orders),
 		cmocka_unit_test(test_queries_tell_what_was_written_for_a_reason),
+		cmocka_unit_test(test_queries_tell_what_is_being_sent),
 		cmocka_unit_test(test_rule_set_goes_and_comes),
 		cmocka_unit_test(test_strikes_set_pairs_aside_and_suspend),
 		cmocka_unit_test(test_a_fault_may_suspend),

@@ -596,6 +596,69 @@ static void outcomes_there_already_answer_at_once(void **state)
 	world_close(&w);
 }
 
+/* The couriers stand still: the chain knows by itself that a message has expired. */
+static void a_message_that_expires_has_failed(void **state)
+{
+	(void)state;
+	open_one("rule 'r' { on = 'x', run = function()\n"
+		 "  local m = email { template = 'question', expires = '5h' }\n"
+		 "  local e = wait('1h', { m.sent, 'y' })\n"
+		 "  note(e and e.meta.type or 'nothing')\n"
+		 "  note(wait('1h', m.failed).code)\n"
+		 "end }\n"
+		 "rule 's' { on = 'x', late = 'end', run = function()\n"
+		 "  local m = email { template = 'question', expires = '5h' }\n"
+		 "  local e = wait('3h', { m.clicked, 'y' })\n"
+		 "  note(e and e.meta.type or 'nobody')\n"
+		 "end }");
+	world_event(&w, "x", "{}");
+	w.now_us += INT64_C(5) * 3600 * 1000000 + 1800 * INT64_C(1000000);
+	world_due(&w); /* late, but the three hours begin only now */
+	has_not("reason=late");
+	assert_int_equal(w.n_notes, 0);
+	world_advance(&w, "29m");
+	assert_int_equal(w.n_notes, 0);
+	world_advance(&w, "1m");
+	has("note nothing");
+	has("note expired");
+	world_event(&w, "y", "{}");
+	has("note y");
+	world_close(&w);
+}
+
+/* It was claimed just before it expired: whether it failed will be told. */
+static void a_message_that_is_being_sent_has_not_failed(void **state)
+{
+	(void)state;
+	open_one("rule 'r' { on = 'x', run = function()\n"
+		 "  local e = wait('1h', email { template = 'question', expires = '5h' }.failed)\n"
+		 "  note(e and 'r failed' or 'r sent')\n"
+		 "end }\n"
+		 "rule 's' { on = 'y', run = function()\n"
+		 "  note('s ' .. wait(email { template = 'question', expires = '5h' }).outcome)\n"
+		 "end }");
+	world_event(&w, "x", "{}");
+	w.is_sending = true;
+	world_advance(&w, "5h");
+	assert_int_equal(w.n_notes, 0);
+	world_advance(&w, "59m");
+	about_message("message.sent", "");
+	assert_int_equal(w.n_notes, 0);
+	world_advance(&w, "1m");
+	has("note r sent");
+	world_event(&w, "y", "{}");
+	world_advance(&w, "5h");
+	assert_int_equal(w.n_notes, 1);
+	about_message("message.sent", "");
+	has("note s sent");
+	world_event(&w, "y", "{}");
+	world_advance(&w, "5h");
+	w.is_sending = false;
+	world_advance(&w, "5s");
+	has("note s failed");
+	world_close(&w);
+}
+
 static void bare_handles_end_by_themselves(void **state)
 {
 	(void)state;
@@ -1206,6 +1269,8 @@ int main(void)
 		cmocka_unit_test(message_time_runs_from_hand_over),
 		cmocka_unit_test(a_message_in_doubt_counts_as_handed_over),
 		cmocka_unit_test(outcomes_there_already_answer_at_once),
+		cmocka_unit_test(a_message_that_expires_has_failed),
+		cmocka_unit_test(a_message_that_is_being_sent_has_not_failed),
 		cmocka_unit_test(bare_handles_end_by_themselves),
 		cmocka_unit_test(moments),
 		cmocka_unit_test(days_are_calendar_days),

@@ -41,16 +41,22 @@ static enum wait_turn meet(const struct wait_plan *w, bool runs, const char *typ
 }
 
 /* The end has come; open: the message that is not handed over, 0: none. */
-static enum wait_turn end(
-	const struct wait_plan *w, bool runs, int64_t open, struct span *ret_answer)
+static enum wait_turn end_at(
+	const struct wait_plan *w, bool runs, int64_t open, int64_t now_us, struct span *ret_answer)
 {
 	int64_t until_us = 0;
-	enum wait_turn turn =
-		waits_end(w, runs, &open, open != 0, tz_get("UTC"), 950, &a, ret_answer, &until_us);
+	enum wait_turn turn = waits_end(
+		w, runs, &open, open != 0, tz_get("UTC"), now_us, &a, ret_answer, &until_us);
 
 	if (turn == WAIT_RUNS)
 		assert_int_equal(until_us, 900 + INT64_C(3600000000));
 	return turn;
+}
+
+static enum wait_turn end(
+	const struct wait_plan *w, bool runs, int64_t open, struct span *ret_answer)
+{
+	return end_at(w, runs, open, 950, ret_answer);
 }
 
 static const char clicked[] = "{\"at\":5,\"for\":[{\"message\":17,\"outcome\":\"clicked\"}],"
@@ -112,6 +118,21 @@ static void lists_go_on_without_a_dead_message(void **state)
 	assert_int_equal(meet(&w, false, "message.failed", "{\"message_id\":17}", NULL), WAIT_RUNS);
 	assert_int_equal(meet(&w, true, "message.failed", "{\"message_id\":17}", NULL), WAIT_ON);
 	assert_int_equal(meet(&w, true, "order.paid", "{}", NULL), WAIT_ANSWER);
+	arena_fini(&a);
+}
+
+/* Nobody tells of the message, and time that begins with its expiry is over: it does not begin again and again. */
+static void time_after_an_expiry_ends(void **state)
+{
+	struct wait_plan w = plan("{\"at\":5,\"expires\":[17],\"for\":[{\"message\":17,\"outcome\":"
+				  "\"sent\"},{\"type\":\"x\"}],\"open\":[17],\"span\":\"1h\","
+				  "\"until\":900}");
+	struct span answer;
+
+	(void)state;
+	assert_int_equal(end_at(&w, false, 17, 900, &answer), WAIT_RUNS);
+	assert_int_equal(end_at(&w, false, 17, 900 + INT64_C(3600000000), &answer), WAIT_ANSWER);
+	assert_true(span_is(answer, "null"));
 	arena_fini(&a);
 }
 
@@ -207,6 +228,7 @@ int main(void)
 		cmocka_unit_test(messages),
 		cmocka_unit_test(lists_go_on_without_a_dead_message),
 		cmocka_unit_test(expiry_is_a_failure),
+		cmocka_unit_test(time_after_an_expiry_ends),
 		cmocka_unit_test(tasks),
 		cmocka_unit_test(damage_is_told),
 	};

@@ -337,6 +337,14 @@ static void world_answer(struct world *w, struct batch *b, struct query *q)
 			}
 		return;
 	case QUERY_REASON: return; /* it keeps no messages */
+	case QUERY_SENDING:
+		for (size_t i = 0; i < w->n_messages; i++)
+			if (w->is_sending && w->messages[i]->chain == q->chain->id) {
+				q->messages = arena_new(&b->arena, struct query_message);
+				q->messages[q->n_messages++].id = w->messages[i]->id;
+				return;
+			}
+		return;
 	}
 }
 

@@ -55,10 +55,11 @@ struct world {
 	struct batch *batches[WORLD_MOST];
 	size_t n_batches;
 	int64_t now_us, id_next;
-	unsigned n_ids;                         /* for ids of posted events */
-	unsigned n_rounds;                      /* questions asked by the last batch */
-	bool forget_judge;                      /* a new judge for each batch */
-	bool lose_batch;                        /* the next batch is judged and not committed */
+	unsigned n_ids;    /* for ids of posted events */
+	unsigned n_rounds; /* questions asked by the last batch */
+	bool forget_judge; /* a new judge for each batch */
+	bool lose_batch;   /* the next batch is judged and not committed */
+	bool is_sending;   /* a courier is about the first message of each chain */
 	struct shop_event *pending[WORLD_MOST]; /* to go with the next world_run */
 	size_t n_pending;
 	struct buf effects;
