@@ -279,7 +279,8 @@ const struct sql sql_table[SQL_COUNT] = {
 	[SQL_TASK_READ] = { "task_read", "ItIb",
 		"select " TASK_COLUMNS ", coalesce(t.deadline <= $2 and not t.overdue "
 		"and t.state in ('open', 'taken') and " NO_COPY
-		", false) from task t where t.customer = any($1) "
+		", false), (select l.key from chain_log l where l.customer = t.customer and l.id = t.chain limit 1) "
+		"from task t where t.customer = any($1) "
 		"and ((t.deadline <= $2 and not t.overdue and t.state in ('open', 'taken')) "
 		"or t.id = any($3) or t.id in "
 		"(select case when i.data ->> 'task_id' ~ '^[0-9]{1,18}$' "
@@ -353,7 +354,7 @@ const struct sql sql_table[SQL_COUNT] = {
 		SQL_LANE, false },
 	[SQL_QUERY_SENDING] = { "query_sending", "ii",
 		"select id, chain, false from message where customer = $1 and chain = $2 "
-		"and state = 'sending'",
+		"and state in ('sending', 'sent', 'in_doubt')",
 		SQL_LANE, false },
 
 	/*** save ***/

@@ -182,6 +182,18 @@ static const struct chain *chain_of_task(const struct visit *v, const struct tas
 	return NULL;
 }
 
+/* Is it a task of a chain that is over, with that key ({NULL,0}: any), and does the event concern it? */
+static bool chain_has_left(
+	struct desk *d, const struct frame *f, const struct task *t, struct span key)
+{
+	const struct chain *c = chain_of_task(d->visit, t);
+
+	if (c)
+		return !chain_state_is_live(c->state) && !chain_is_immune(d, f, c) &&
+		       (!key.p || span_eq(c->key, key));
+	return t->chain != f->event->cause_chain && (!key.p || span_eq(t->chain_key, key));
+}
+
 /* Tasks of this batch; those that are not loaded are the store's to find. */
 void chain_exit_over(struct desk *d, const struct frame *f, const struct rule *rule)
 {
@@ -197,13 +209,9 @@ void chain_exit_over(struct desk *d, const struct frame *f, const struct rule *r
 		x.key = field_text(value, a);
 	for (size_t i = 0; i < v->n_tasks; i++) {
 		struct task *t = v->tasks[i];
-		const struct chain *c = chain_of_task(v, t);
 
-		if (t->state != TASK_OPEN || t->keep || t->chain == 0 || !span_eq(t->rule, x.rule))
-			continue;
-		if (c ? chain_state_is_live(c->state) || chain_is_immune(d, f, c) ||
-					(x.key.p && !span_eq(c->key, x.key))
-		      : x.key.p != NULL)
+		if (t->state != TASK_OPEN || t->keep || t->chain == 0 ||
+			!span_eq(t->rule, x.rule) || !chain_has_left(d, f, t, x.key))
 			continue;
 		t->state = TASK_WITHDRAWN;
 		t->changed = true;

@@ -54,7 +54,8 @@ bool waits_row_runs(const struct wait_plan *w, const struct span *awaits, unsign
 struct span waits_write(const struct wait_plan *w, struct arena *a);
 bool waits_read(
 	struct span json, struct arena *a, struct wait_plan *ret, struct err *err) MUST_CHECK;
-/* What it means that until_us has come (runs: as above): WAIT_ANSWER with null or the copy of an outcome, or WAIT_RUNS.  open: the
+/* What it means that until_us has come (runs: as above): WAIT_ANSWER with null or the copy of an outcome, or WAIT_RUNS;
+ * *ret_until_us also when time began with an expiry and is over by now.  open: the
  * chain's messages that are not handed over yet; the courier says that they failed, but perhaps later than now. */
 enum wait_turn waits_end(const struct wait_plan *w, bool runs, const int64_t *open, unsigned n_open,
 	const struct tz *zone, int64_t now_us, struct arena *a, struct span *ret_answer,

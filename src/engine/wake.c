@@ -21,8 +21,10 @@
 #include <string.h>
 
 enum {
-	WAKE_LATE_US = 60000000,  /* late = "end": later than this is an outage */
-	WAKE_SENDING_US = 5000000 /* a message that is just being handed over is looked at again */
+	WAKE_LATE_US = 60000000,   /* late = "end": later than this is an outage */
+	WAKE_SENDING_US = 5000000, /* a message that is just being handed over is looked at again */
+	WAKE_SENDING_MOST_US =
+		600000000 /* ... not for ever: its courier may be gone with its host */
 };
 
 enum wake_text { WAKE_TEXT_READY, WAKE_TEXT_ASKED, WAKE_TEXT_MISSING };
@@ -183,26 +185,38 @@ static bool wake_read_plan(struct desk *d, const struct chain *c, struct wait_pl
 	       replay_open_wait(&r, &result) && waits_read(result, a, ret, &err);
 }
 
-/* Does the time of the wait run?  Its end was moved when that began, or its row says so. */
-static bool wake_runs(const struct wait_plan *w, const struct chain *c)
+/* Does the time of the wait run?  Its row says so; or it began when a message expired. */
+static bool wake_runs(const struct desk *d, const struct wait_plan *w, const struct chain *c)
 {
-	return waits_row_runs(w, c->awaits, c->n_awaits) || c->wake_us > w->until_us;
+	return waits_row_runs(w, c->awaits, c->n_awaits) ||
+	       c->wake_us >= duration_add(w->until_us, w->span, desk_zone(d, c->shop));
 }
 
-/* Is a message that expires now being handed over at this moment?  It may have been claimed just in time.  False: a question is
- * open. */
-static bool wake_is_sending(struct desk *d, const struct wait_plan *w, struct chain *c, bool *ret)
+/* Is the number one of those? */
+static bool wake_in_list(const int64_t *v, unsigned n, int64_t id)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (v[i] == id)
+			return true;
+	return false;
+}
+
+/* Is a message that expires now being handed over at this moment, or was it, and the chain is to hear of it?  It may have been
+ * claimed just in time.  False: a question is open. */
+static bool wake_is_sending(
+	struct desk *d, const struct wait_plan *w, struct chain *c, bool runs, bool *ret)
 {
 	struct query q = { .kind = QUERY_SENDING, .chain = c, .since_us = TIME_NONE };
 	const struct query *answer;
 
 	*ret = false;
-	if (w->n_expires == 0 || c->n_open == 0 || (w->n_open > 0 && wake_runs(w, c)))
+	if (w->n_expires == 0 || c->n_open == 0 || (w->n_open > 0 && runs) ||
+		d->sitting->batch->now_us > w->until_us + WAKE_SENDING_MOST_US)
 		return true;
 	answer = ask_answered(d, &q);
 	for (size_t i = 0; answer && i < answer->n_messages; i++)
-		for (unsigned k = 0; k < w->n_expires; k++)
-			*ret |= answer->messages[i].id == w->expires[k];
+		*ret |= wake_in_list(w->expires, w->n_expires, answer->messages[i].id) &&
+			wake_in_list(c->open, c->n_open, answer->messages[i].id);
 	return answer != NULL;
 }
 
@@ -245,7 +259,7 @@ bool wake_by_event(struct desk *d, struct frame *f, struct chain *c)
 	if (c->arrived.n || !wake_read_plan(d, c, &w))
 		return true;
 	turn = waits_meet(&w, e->type, e->data,
-		e->time_us == TIME_NONE ? e->received_us : e->time_us, wake_runs(&w, c),
+		e->time_us == TIME_NONE ? e->received_us : e->time_us, wake_runs(d, &w, c),
 		desk_zone(d, c->shop), &outcome, &until_us);
 	if (turn == WAIT_ANSWER && is_outcome && !outcome.p && /* waited for by its type */
 		!chain_key_matches(d, desk_chain_of(d, c)->key_field, c, e))
@@ -297,10 +311,10 @@ static enum wake_end wake_end(
 	struct desk *d, const struct wait_plan *w, struct chain *c, struct span *ret_answer)
 {
 	const struct tz *zone = desk_zone(d, c->shop);
-	int64_t now_us = d->sitting->batch->now_us, until_us;
-	bool sending;
+	int64_t now_us = d->sitting->batch->now_us, until_us = c->wake_us;
+	bool runs = wake_runs(d, w, c), sending;
 
-	if (!wake_is_sending(d, w, c, &sending))
+	if (!wake_is_sending(d, w, c, runs, &sending))
 		return WAKE_END_ASKED;
 	if (sending && w->n_open == 0) { /* it is soon over, one way or the other */
 		c->wake_us = now_us + WAKE_SENDING_US;
@@ -308,14 +322,19 @@ static enum wake_end wake_end(
 		return WAKE_END_LATER;
 	}
 	if (sending) { /* as good as handed over */
-		wake_begin_time(d, c, w, duration_add(w->until_us, w->span, zone));
+		until_us = duration_add(w->until_us, w->span, zone);
+		if (until_us < now_us + WAKE_SENDING_US)
+			until_us = now_us + WAKE_SENDING_US;
+		wake_begin_time(d, c, w, until_us);
 		return WAKE_END_LATER;
 	}
-	if (waits_end(w, wake_runs(w, c), c->open, c->n_open, zone, now_us,
-		    &d->sitting->batch->arena, ret_answer, &until_us) == WAIT_ANSWER)
-		return WAKE_END_ANSWER;
-	wake_begin_time(d, c, w, until_us);
-	return WAKE_END_LATER;
+	if (waits_end(w, runs, c->open, c->n_open, zone, now_us, &d->sitting->batch->arena,
+		    ret_answer, &until_us) == WAIT_RUNS) {
+		wake_begin_time(d, c, w, until_us);
+		return WAKE_END_LATER;
+	}
+	c->wake_us = until_us; /* how late it is counts from its end */
+	return WAKE_END_ANSWER;
 }
 
 bool wake_by_timer(struct desk *d, struct frame *f)

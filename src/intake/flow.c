@@ -89,7 +89,7 @@ struct flow *flow_open(struct store *store, const struct judge_env *env,
 		TAILQ_INIT(&l->asked);
 	}
 	f->solo_most = 1;
-	f->turned_us = f->turn_by_us = flow_boot_us(f);
+	f->turned_us = f->turn_by_us = f->counted_us = flow_boot_us(f);
 	f->due_us = flow_boot_us(f);
 	f->catch_up_at_us = f->due_us;
 	f->count_engines_us = f->due_us;
@@ -362,12 +362,27 @@ static void flow_expect(struct flow *f, const struct event_ticket *t, size_t i)
 		who_expect(f->who, flow_base_of(&t->events[i]), &t->events[i].identity[k]);
 }
 
+/* Since it was counted last. */
+static void flow_count_lost(struct flow *f, int64_t boot_us)
+{
+	int64_t late_us = boot_us - f->turn_by_us - f->judged_us;
+
+	if (!f->was_able) {
+		f->lost_us += boot_us - f->counted_us;
+	} else if (late_us > FLOW_STALL_US) {
+		f->lost_us += late_us;
+		f->turn_by_us = boot_us;
+	}
+	f->counted_us = boot_us;
+}
+
 void flow_submit(struct flow *f, struct event_ticket *t)
 {
 	for (size_t i = 0; t->n > 1 && i < FLOW_AHEAD; i++)
 		flow_expect(f, t, i);
 	t->pending = t->n;
 	t->since_us = flow_boot_us(f);
+	flow_count_lost(f, t->since_us);
 	if (t->since_us < f->turn_by_us)
 		f->turn_by_us = t->since_us;
 	t->lost_us = f->lost_us;
@@ -512,17 +527,6 @@ static bool flow_give(struct flow *f, struct flow_lane *l, int64_t boot_us)
 		return true;
 	}
 	return false;
-}
-
-/* Since the last turn. */
-static void flow_count_lost(struct flow *f, int64_t boot_us)
-{
-	int64_t late_us = boot_us - f->turn_by_us - f->judged_us;
-
-	if (!f->was_able)
-		f->lost_us += boot_us - f->turned_us;
-	else if (late_us > FLOW_STALL_US)
-		f->lost_us += late_us;
 }
 
 void flow_turn(struct flow *f)

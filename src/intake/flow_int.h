@@ -163,6 +163,7 @@ struct flow {
 	bool was_able;          /* to ask for customers and to judge, at the last turn */
 	int64_t turned_us, turn_by_us; /* boot clock: the last turn; the next one, at the latest */
 	int64_t judged_us;             /* spent in the engine since the last turn */
+	int64_t counted_us;            /* boot clock: lost_us is counted until then */
 	int64_t lost_us; /* all the time in which it was not able, or the process stood still: nobody's patience */
 	int64_t stay_until_us; /* boot clock: look again at who waits for another's customer; 0: nobody does */
 	uint64_t arrivals; /* events submitted so far */

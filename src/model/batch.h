@@ -170,7 +170,8 @@ enum query_kind {
 	                 made in this batch may wake it -> event, history, arrived and loaded of *chain */
 	QUERY_REASON, /* messages of the customer by this rule and with this reason that stand to reach him or
 	                 may have: ready, sending, sent, in doubt; newest first, at most limit -> messages */
-	QUERY_SENDING, /* messages of *chain that a courier is handing over just now -> messages */
+	QUERY_SENDING, /* messages of *chain that a courier is handing over, or has, or may have, though the chain may not have
+	                 heard of it -> messages */
 };
 struct query_message {
 	int64_t id, chain;

@@ -35,6 +35,8 @@ struct task {
 	enum task_state state;
 	bool is_new, changed; /* for the save */
 	bool due;             /* here because its deadline has passed */
+	struct span
+		chain_key; /* of a chain that was over at the load; {NULL,0}: it is live, or forgotten */
 };
 
 #endif

@@ -118,6 +118,14 @@ static int64_t mem_task_named(const struct shop_event *e)
 	return span_to_i64(value, &id) ? id : 0;
 }
 
+static void mem_load_chain_key(const struct mem *m, struct batch *b, struct task *t)
+{
+	t->chain_key = (struct span){ NULL, 0 };
+	for (size_t i = 0; i < m->t.n_chains; i++)
+		if (m->t.chains[i]->id == t->chain && !chain_state_is_live(m->t.chains[i]->state))
+			t->chain_key = mem_text(&b->arena, m->t.chains[i]->key);
+}
+
 static void mem_load_tasks(struct mem *m, struct batch *b, struct visit *v)
 {
 	for (size_t i = 0; i < m->t.n_tasks; i++) {
@@ -132,6 +140,7 @@ static void mem_load_tasks(struct mem *m, struct batch *b, struct visit *v)
 		if (!due && !named)
 			continue;
 		copy = mem_copy_task(&b->arena, t);
+		mem_load_chain_key(m, b, copy);
 		copy->due = due;
 		BATCH_PUSH(&b->arena, v->tasks, v->n_tasks, v->cap_tasks) = copy;
 	}
@@ -454,7 +463,8 @@ static void mem_answer_sending(struct mem *m, struct batch *b, struct query *q)
 		const struct message *x = m->t.messages[i];
 
 		if (x->customer == q->customer && x->chain == q->chain->id &&
-			x->state == MESSAGE_SENDING)
+			(x->state == MESSAGE_SENDING || x->state == MESSAGE_SENT ||
+				x->state == MESSAGE_IN_DOUBT))
 			BATCH_PUSH(&b->arena, q->messages, q->n_messages, cap) =
 				(struct query_message){ x->id, x->chain, false };
 	}

@@ -184,6 +184,7 @@ static void load_on_tasks(struct pg_lane *l, const struct db_rows *rows)
 		t->customer = v->customer;
 		bind_read(&l->reader, rows, i, 1, pg_task_cols, pg_n_task_cols, t);
 		t->due = db_rows_bool(rows, i, 1 + (unsigned)pg_n_task_cols);
+		t->chain_key = bind_copy(&l->reader, rows, i, 2 + (unsigned)pg_n_task_cols);
 		BATCH_PUSH(a, v->tasks, v->n_tasks, v->cap_tasks) = t;
 	}
 }

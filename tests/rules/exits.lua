@@ -69,3 +69,10 @@ rule "left-by-all" {
   when    = function(event) return event.all end,
   run     = function(event) task { title = "All " .. event.order_id, group = "sales" } end,
 }
+
+rule "left-taken" {
+  about = "Hears who took what was left",
+  on    = on("task.taken", { manager = "petra" }),
+  mode  = "parallel",
+  run   = function() note "petra took one" end,
+}

@@ -159,3 +159,13 @@ test "a pattern, without a key" (function(t)
   anna:event("exit.all.over", { order_id = "x" })
   t:withdrawn { task = "All 7" }
 end)
+
+test "who takes a task after that comes too late, and before it in time" (function(t)
+  local anna = t:customer {}
+  anna:event("exit.left", { order_id = "7" })
+  local call, look = t:expect { task = "Call about 7" }, t:expect { task = "Look at 7" }
+  anna:event("task.taken", { task_id = look.id, manager = "petra" })
+  anna:event("exit.gone", { order_id = "7", really = true })
+  anna:event("task.taken", { task_id = call.id, manager = "petra" })
+  t:same(t:notes(), { "petra took one" })
+end)

@@ -1226,6 +1226,24 @@ static void task_is(int64_t id, enum task_state want)
 	assert_int_equal(is, want);
 }
 
+/* The task comes with the key of its chain, if that is over. */
+static void task_key_is(int64_t who, int64_t task, const char *key)
+{
+	struct batch *b = cases_batch(BATCH_EVENTS);
+	struct visit *v = cases_visit(b, who);
+
+	cases_event(b, v, "key", "task.done", 1)->data =
+		span_of(arena_printf(&b->arena, "{\"task_id\":\"%lld\"}", (long long)task));
+	load(0, b);
+	assert_int_equal(v->n_tasks, 1);
+	if (key != NULL)
+		assert_true(span_is(v->tasks[0]->chain_key, key));
+	else
+		assert_null(v->tasks[0]->chain_key.p);
+	cases_abandon(d, 0);
+	cases_batch_free(b);
+}
+
 static void test_exit_withdraws_what_chains_have_left(void **state)
 {
 	int64_t who = cases_customer(d, "left@save"), other = cases_customer(d, "other@left"),
@@ -1265,6 +1283,8 @@ static void test_exit_withdraws_what_chains_have_left(void **state)
 	task_is(another, TASK_OPEN);
 	task_is(others, TASK_OPEN);
 	task_is(fresh, TASK_OPEN);
+	task_key_is(who, eight, "8");
+	task_key_is(who, live, NULL);
 	exit_rule(who, (struct span){ NULL, 0 }, spared);
 	task_is(eight, TASK_OPEN);
 	task_is(fresh, TASK_WITHDRAWN);
@@ -1580,6 +1600,8 @@ static void test_queries_tell_what_is_being_sent(void **state)
 	sending = add_message(b, v, c->id, false)->id;
 	v->messages[1]->state = MESSAGE_SENDING;
 	add_message(b, v, c->id, false)->state = MESSAGE_SENT;
+	add_message(b, v, c->id, false)->state = MESSAGE_IN_DOUBT;
+	add_message(b, v, c->id, false)->state = MESSAGE_FAILED;
 	add_message(b, v, other->id, false)->state = MESSAGE_SENDING;
 	save(0, b);
 	cases_batch_free(b);
@@ -1587,8 +1609,9 @@ static void test_queries_tell_what_is_being_sent(void **state)
 	b = load_one(who);
 	q.chain = b->visits[0]->chains[0];
 	ask(b, &q);
-	assert_int_equal(q.n_messages, 1);
-	assert_int_equal(q.messages[0].id, sending);
+	assert_int_equal(q.n_messages, 3);
+	for (int64_t i = 0; i < 3; i++)
+		assert_int_equal(q.messages[i].id, sending + i);
 	cases_abandon(d, 0);
 	cases_batch_free(b);
 	end_chains(who);

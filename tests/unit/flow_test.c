@@ -2313,6 +2313,26 @@ static void test_patience_ends_in_spite_of_stalls(void **state)
 	assert_int_equal(p.done, 1);
 }
 
+/* Who comes after a stall has lost nothing by it. */
+static void test_a_stall_is_not_counted_for_who_comes_after_it(void **state)
+{
+	struct post p = { .done = 0 }, q = { .done = 0 };
+	int64_t browser;
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "boris");
+	now_us += 30000000;
+	browser = held_behind(&p, &q);
+	assert_in_range(p.ticket.lost_us, 29000000, 30000000);
+	pass_us(500000);
+	assert_int_equal(q.done, 0);
+	pump();
+	assert_int_equal(q.done, 1);
+	mem_hold(store, browser, false);
+	pass_us(50000);
+	assert_int_equal(p.done, 1);
+}
+
 /* Rules that take long are no stall. */
 static void test_patience_ends_while_rules_run(void **state)
 {
@@ -2767,6 +2787,7 @@ int main(void)
 		FLOW_TEST(test_a_stall_does_not_let_later_events_pass),
 		FLOW_TEST(test_a_stall_during_a_load_does_not_let_later_events_pass),
 		FLOW_TEST(test_patience_ends_in_spite_of_stalls),
+		FLOW_TEST(test_a_stall_is_not_counted_for_who_comes_after_it),
 		FLOW_TEST(test_patience_ends_while_rules_run),
 		FLOW_TEST(test_there_is_a_look_while_all_lanes_wait),
 		FLOW_TEST(test_who_waits_does_not_hold_up_his_other_events),

@@ -626,6 +626,27 @@ static void a_message_that_expires_has_failed(void **state)
 	world_close(&w);
 }
 
+/* Time that began with an expiry and is over counts as late from its own end. */
+static void lateness_counts_from_the_end_of_the_time(void **state)
+{
+	(void)state;
+	open_one("rule 'r' { on = 'x', late = '2h', run = function()\n"
+		 "  local m = email { template = 'question', expires = '5h' }\n"
+		 "  note(wait('3h', { m.clicked, 'y' }) and 'y' or 'nothing')\n"
+		 "end }");
+	world_event(&w, "x", "{}");
+	w.now_us += INT64_C(9) * 3600 * 1000000;
+	world_due(&w);
+	has_not("reason=late");
+	has("note nothing");
+	about_message("message.failed", "");
+	world_event(&w, "x", "{}");
+	w.now_us += INT64_C(11) * 3600 * 1000000;
+	world_due(&w);
+	has("reason=late");
+	world_close(&w);
+}
+
 /* It was claimed just before it expired: whether it failed will be told. */
 static void a_message_that_is_being_sent_has_not_failed(void **state)
 {
@@ -656,6 +677,15 @@ static void a_message_that_is_being_sent_has_not_failed(void **state)
 	w.is_sending = false;
 	world_advance(&w, "5s");
 	has("note s failed");
+	about_message("message.failed", "");
+	world_event(&w, "x", "{}"); /* its courier is gone for good */
+	w.is_sending = true;
+	world_advance(&w, "6h");
+	assert_int_equal(w.n_notes, 4);
+	has("note r sent");
+	world_event(&w, "y", "{}");
+	world_advance(&w, "5h10m5s");
+	assert_int_equal(w.n_notes, 5);
 	world_close(&w);
 }
 
@@ -1270,6 +1300,7 @@ int main(void)
 		cmocka_unit_test(a_message_in_doubt_counts_as_handed_over),
 		cmocka_unit_test(outcomes_there_already_answer_at_once),
 		cmocka_unit_test(a_message_that_expires_has_failed),
+		cmocka_unit_test(lateness_counts_from_the_end_of_the_time),
 		cmocka_unit_test(a_message_that_is_being_sent_has_not_failed),
 		cmocka_unit_test(bare_handles_end_by_themselves),
 		cmocka_unit_test(moments),
