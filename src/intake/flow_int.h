@@ -299,7 +299,17 @@ void lane_learn_claims(struct flow *f, const struct visit *v);
 void lane_read_set(struct flow *f, struct flow_lane *l);
 void lane_read_switches(struct flow *f, struct flow_lane *l);
 
+/* flow_sift.c: who of those that were loaded stays in the batch; returns how many */
+size_t lane_sift(struct flow_lane *l);
+
 /* flow_lane.c: what a lane does with a batch */
+/* The events of a visit return to the head of their queue: all, and he is in no batch; or those from number k on. */
+void lane_return_visit(struct flow *f, struct visit *v);
+void lane_return_events(struct flow *f, struct visit *v, size_t k);
+/* His events are asked for again, in their order, also what is not in the batch: the card is not the one that the cache believed
+ * in.  He is in no batch, and may be gone afterwards. */
+void lane_reidentify_visit(struct flow *f, struct visit *v);
+void lane_reidentify_queue(struct flow *f, struct flow_customer *c);
 /* The sitting, if any, is over; the lane is free; the next turn gives it work. */
 void lane_rest(struct flow_lane *l);
 void lane_enter(struct flow_lane *l, enum lane_step to);

@@ -20,8 +20,7 @@
 #include <string.h>
 
 enum {
-	LANE_BUSY_PAUSE_US = 2000, /* before a card that somebody else holds is tried again */
-	LANE_RETRY_US = 100000     /* after a refusal or loss */
+	LANE_RETRY_US = 100000 /* after a refusal or loss */
 };
 
 /* Places to die at: "flow.saved" with events, "due.saved" with timers, "inbox.saved" with what couriers and people
@@ -111,8 +110,7 @@ static void lane_unjudge(struct shop_event *e)
 	e->verdicts = (struct span){ 0 };
 }
 
-/* Those from number k on leave the batch. */
-static void lane_return_events(struct flow *f, struct visit *v, size_t k)
+void lane_return_events(struct flow *f, struct visit *v, size_t k)
 {
 	const struct flow_customer *c = v->flow;
 
@@ -126,8 +124,7 @@ static void lane_return_events(struct flow *f, struct visit *v, size_t k)
 	}
 }
 
-/* Events of one visit return to the head of their queue. */
-static void lane_return_visit(struct flow *f, struct visit *v)
+void lane_return_visit(struct flow *f, struct visit *v)
 {
 	struct flow_customer *c = v->flow;
 
@@ -163,7 +160,7 @@ static void lane_reidentify_event(struct flow *f, struct shop_event *e)
 	flow_identify_anew(f, e);
 }
 
-static void lane_reidentify_queue(struct flow *f, struct flow_customer *c)
+void lane_reidentify_queue(struct flow *f, struct flow_customer *c)
 {
 	struct shop_event *e;
 
@@ -173,10 +170,9 @@ static void lane_reidentify_queue(struct flow *f, struct flow_customer *c)
 	flow_customer_review(f, c);
 }
 
-/* The card was merged or has lost an identity, or a key that an event claims is another's: all that waits for the
- * card is asked for again, in its order, also what is not in the batch: else that could be judged first, or on a
- * card that it is not about any more. */
-static void lane_reidentify_visit(struct flow *f, struct visit *v)
+/* The card was merged or has lost an identity, or a key that an event claims is another's.  What is not in the batch could
+ * else be judged first, or on a card that it is not about any more. */
+void lane_reidentify_visit(struct flow *f, struct visit *v)
 {
 	struct flow_customer *c = v->flow;
 
@@ -403,171 +399,6 @@ static void lane_failed(struct flow_lane *l, enum store_end end, const struct er
 }
 
 /* ---- load, judge, save ---- */
-
-/*
- * Another engine may have joined a card, and the cache still leads to it by some keys: an event that waits for it, or for
- * which another lane is just loading it, is about him who has taken it over.  His own events must not pass it.
- */
-
-/* Did the cache not know of all that he has taken over?  Then a card may be missing in the list. */
-static bool lane_is_unsure(const struct visit *v)
-{
-	return v->card->identity_version > 0 &&
-	       (v->identity_version < 0 || v->n_gone == VISIT_GONE_MOST);
-}
-
-/* What waits for one of those cards is asked for again, at once; true: something did. */
-static bool lane_recall_gone(struct flow *f, const struct visit *v)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < v->n_gone; i++) {
-		struct flow_customer *gone = map_get(&f->customers, MAP_KEY(v->gone[i]));
-
-		if (gone == NULL)
-			continue;
-		flow_note_join(f, gone->id, v->customer);
-		if (gone->lane != NULL)
-			continue;
-		lane_reidentify_queue(f, gone);
-		any = true;
-	}
-	return any;
-}
-
-static bool lane_has_taken(const struct visit *v, int64_t customer)
-{
-	for (unsigned i = 0; i < v->n_gone; i++)
-		if (v->gone[i] == customer)
-			return true;
-	return false;
-}
-
-/* Is the event waiting for one of those cards, or being loaded with it? */
-static bool lane_is_his(
-	const struct flow_lane *l, const struct visit *v, const struct shop_event *x)
-{
-	const struct flow_customer *c = x->queue;
-
-	if ((x->place != FLOW_QUEUED && x->place != FLOW_IN_BATCH) || c == NULL || c == v->flow ||
-		c->lane == l)
-		return false;
-	if (c->lane != NULL && (c->lane->step < LANE_JOIN || c->lane->step > LANE_LOAD))
-		return false; /* it was to be had */
-	return lane_is_unsure(v) || lane_has_taken(v, c->id);
-}
-
-/* Does the event pass one of his that came before it by the same connection? */
-static bool lane_passes(
-	const struct flow_lane *l, const struct visit *v, const struct shop_event *e)
-{
-	for (const struct event_ticket *t = e->ticket; t != NULL; t = t->before)
-		for (size_t i = 0; i < t->n && t->events[i].arrival < e->arrival; i++)
-			if (lane_is_his(l, v, &t->events[i]) && flow_may_wait_for(l->flow, t))
-				return true;
-	return false;
-}
-
-/* Is one of those cards in another lane? */
-static bool lane_shares(const struct flow_lane *l, const struct visit *v)
-{
-	const struct flow_customer *c;
-
-	for (unsigned i = 0; i < v->n_gone; i++)
-		if ((c = map_get(&l->flow->customers, MAP_KEY(v->gone[i]))) != NULL &&
-			c->lane != NULL && c->lane != l)
-			return true;
-	return false;
-}
-
-/* How many of his events need not wait for one that came before them by the same connection?  stale: of the events of this batch
- * some are to be found again. */
-static size_t lane_in_time(const struct flow_lane *l, const struct visit *v, bool stale)
-{
-	bool shares = lane_is_unsure(v) || lane_shares(l, v);
-	size_t k = 0;
-
-	if (!stale && v->n_gone == 0 && !shares)
-		return v->n_events;
-	for (; k < v->n_events; k++) {
-		const struct shop_event *e = v->events[k];
-
-		if (e->place == FLOW_IN_BATCH &&
-			(flow_must_follow(l->flow, e) || (shares && lane_passes(l, v, e))))
-			break;
-	}
-	return k;
-}
-
-/* Of those who were to be had; the others have left. */
-static size_t lane_sift_ready(struct flow_lane *l, size_t n, bool stale)
-{
-	struct flow *f = l->flow;
-	struct batch *b = &l->batch;
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++)
-		stale |= b->visits[i]->flow != NULL && lane_recall_gone(f, b->visits[i]);
-	for (size_t i = 0; i < n; i++) {
-		struct visit *v = b->visits[i];
-		struct flow_customer *c = v->flow;
-		size_t k = c != NULL ? lane_in_time(l, v, stale) : v->n_events;
-
-		if (k == v->n_events) {
-			b->visits[kept++] = v;
-			continue;
-		}
-		c->version = v->card->identity_version; /* the next list is complete */
-		flow_pause(f, c, flow_boot_us(f) + LANE_BUSY_PAUSE_US);
-		if (k == 0) {
-			lane_return_visit(f, v);
-			continue;
-		}
-		lane_return_events(f, v, k);
-		v->n_events = k;
-		b->visits[kept++] = v;
-	}
-	return kept;
-}
-
-/* Who is busy or stale leaves the batch; returns how many are left. */
-static size_t lane_sift(struct flow_lane *l)
-{
-	struct flow *f = l->flow;
-	struct batch *b = &l->batch;
-	size_t kept = 0;
-	bool stale = false;
-
-	for (size_t i = 0; i < b->n_visits; i++) {
-		struct visit *v = b->visits[i];
-		struct flow_customer *c = v->flow;
-
-		switch (v->state) {
-		case VISIT_READY:
-			b->visits[kept++] = v;
-			if (c != NULL)
-				c->busy_since_us = c->not_before_us = 0;
-			continue;
-		case VISIT_BUSY:
-			f->stats.held_back++;
-			if (c != NULL) {
-				if (c->busy_since_us == 0)
-					c->busy_since_us = l->started_us;
-				flow_pause(f, c, flow_boot_us(f) + LANE_BUSY_PAUSE_US);
-				lane_return_visit(f, v);
-			}
-			continue;
-		case VISIT_STALE:
-			if (v->card != NULL && v->card->merged_into != 0)
-				flow_note_join(f, v->customer, v->card->merged_into);
-			lane_reidentify_visit(f, v);
-			stale = true;
-			continue;
-		case VISIT_LEFT: assert(0 && "load does not leave visits"); continue;
-		}
-	}
-	return b->n_visits = lane_sift_ready(l, kept, stale);
-}
 
 /* Conflicting events are kept aside, never applied; the store writes them with the batch. */
 static void lane_set_conflicts_aside(struct batch *b)
