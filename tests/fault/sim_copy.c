@@ -93,6 +93,19 @@ static struct identity *copy_identities(struct arena *a, const struct identity *
 	return v;
 }
 
+static struct visit_exit *copy_exits(struct arena *a, const struct visit_exit *from, size_t n)
+{
+	struct visit_exit *v = arena_array(a, struct visit_exit, n + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		v[i] = from[i];
+		v[i].rule = mem_text(a, from[i].rule);
+		if (from[i].key.p != NULL)
+			v[i].key = mem_text(a, from[i].key);
+	}
+	return v;
+}
+
 static struct visit *copy_visit(struct arena *a, const struct visit *from)
 {
 	struct visit *v = arena_new(a, struct visit);
@@ -117,6 +130,9 @@ static struct visit *copy_visit(struct arena *a, const struct visit *from)
 	v->withdraw = arena_array(a, int64_t, v->n_withdraw + 1);
 	if (v->n_withdraw > 0)
 		memcpy(v->withdraw, from->withdraw, v->n_withdraw * sizeof *v->withdraw);
+	v->exits = copy_exits(a, from->exits, from->n_exits);
+	v->gone = NULL; /* the flow's; a save has no use for it */
+	v->n_gone = 0;
 	return v;
 }
 

@@ -152,15 +152,20 @@ static void chain_next(struct model *m, struct model_card *c, const struct model
 }
 
 /* What nobody has taken of an ended chain is taken back. */
+static void tasks_withdraw(struct model_card *c, const struct model_chain *x)
+{
+	for (size_t i = 0; i < c->n_tasks; i++)
+		if (c->tasks[i]->chain == x && c->tasks[i]->state == TASK_OPEN)
+			c->tasks[i]->state = TASK_WITHDRAWN;
+}
+
 static void chain_withdraw(struct model_card *c, const struct model_chain *x)
 {
 	for (size_t i = 0; i < c->n_messages; i++)
 		if (c->messages[i]->chain == x && c->messages[i]->state == MESSAGE_READY &&
 			!c->messages[i]->keep)
 			c->messages[i]->state = MESSAGE_WITHDRAWN;
-	for (size_t i = 0; i < c->n_tasks; i++)
-		if (c->tasks[i]->chain == x && c->tasks[i]->state == TASK_OPEN)
-			c->tasks[i]->state = TASK_WITHDRAWN;
+	tasks_withdraw(c, x);
 }
 
 static void chain_over(
@@ -350,7 +355,8 @@ static bool is_exit(const struct model_chain *x, const struct model_event *e)
 	return false;
 }
 
-/* Ends all that the event ends, those that stand behind others too; what those that are over have left, and nobody took. */
+/* Ends all that the event ends, those that stand behind others too; and takes back the tasks that those that are over have left.  A
+ * message that went back when its chain was over is the claim's. */
 static void exits(struct model *m, struct model_card *c, const struct model_event *e)
 {
 	struct model_chain *x;
@@ -360,7 +366,7 @@ static void exits(struct model *m, struct model_card *c, const struct model_even
 		chain_over(m, c, x, CHAIN_EXITED);
 	TAILQ_FOREACH (x, &c->chains, link)
 		if (!chain_is_live(x) && is_exit(x, e))
-			chain_withdraw(c, x);
+			tasks_withdraw(c, x);
 }
 
 /* Is it what the chain waits for? */
