@@ -543,7 +543,8 @@ static void flow_found(struct flow_lane *l, struct shop_event *e)
 	struct flow *f = l->flow;
 	unsigned claims = 0;
 
-	if (flow_must_wait(l, e, a) ||
+	/* one that had to wait when cards were made has none yet, though what it waited for is over by now */
+	if (flow_must_wait(l, e, a) || (a == NULL && e->identity[0].kind != IDENTITY_CUSTOMER) ||
 		(a != NULL && !flow_claim_open(l, e, a->customer, &claims))) {
 		flow_hold(f, e);
 		return;

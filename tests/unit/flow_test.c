@@ -1466,6 +1466,32 @@ static void test_a_promise_that_is_broken_holds_nobody(void **state)
 	assert_int_equal(card_of(x)->merged_into + card_of(y)->merged_into, 0);
 }
 
+/* Nobody was made for her, because her order was promised to another, and when that is settled it is not too late. */
+static void test_a_promise_that_is_kept_meanwhile_quarantines_nobody(void **state)
+{
+	struct post a = { .done = 0 }, p = { .done = 0 };
+
+	(void)state;
+	post_one("1", IDENTITY_ID, "anna");
+	post_one("2", IDENTITY_ID, "boris");
+	post_one("3", IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&a, "4", IDENTITY_ID, "anna"), IDENTITY_ORDER, "shop/9");
+	post_send(&a);
+	mem_stall(store, 0, true);
+	flow_turn(flow); /* loads it */
+	post_also(post_as(&p, "5", IDENTITY_ID, "boris"), IDENTITY_ANONYMOUS, "x");
+	post_also(post_as(&p, "6", IDENTITY_ID, "dora"), IDENTITY_ORDER, "shop/9");
+	post_send(&p);
+	flow_turn(flow);
+	mem_turn(store); /* asked; two cards are to be joined first */
+	mem_stall(store, 0, false);
+	for (int i = 0; i < 20; i++, now_us += 10000)
+		pump();
+	assert_int_equal(a.done + p.done, 2);
+	assert_int_equal(p.events[0].status, EVENT_ACCEPTED);
+	assert_int_equal(p.events[1].status, EVENT_ACCEPTED);
+}
+
 /* The event is his who is named by the stronger key, the order's key stays the other's. */
 static void test_an_order_of_another_customer_stays_his(void **state)
 {
@@ -2752,6 +2778,7 @@ int main(void)
 		FLOW_TEST(test_an_order_that_came_without_its_customer_is_joined),
 		FLOW_TEST(test_an_address_that_two_browsers_give_is_one_card),
 		FLOW_TEST(test_a_promise_that_is_broken_holds_nobody),
+		FLOW_TEST(test_a_promise_that_is_kept_meanwhile_quarantines_nobody),
 		FLOW_TEST(test_an_order_of_another_customer_stays_his),
 		FLOW_TEST(test_an_address_that_another_engine_met_is_joined),
 		FLOW_TEST(test_an_order_is_promised_once),
