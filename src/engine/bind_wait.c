@@ -60,15 +60,6 @@ static bool wait_find_step(const struct eval *e, enum what_object object, int64_
 	return false;
 }
 
-/* Is the message among those that its chain still has to hand over? */
-static bool wait_is_open(const struct eval *e, int64_t id)
-{
-	for (unsigned i = 0; i < e->chain->n_open; i++)
-		if (e->chain->open[i] == id)
-			return true;
-	return false;
-}
-
 static void wait_look_up(struct eval *e, const struct what_term *t, struct wait_handle *ret)
 {
 	struct span step, value;
@@ -85,7 +76,8 @@ static void wait_look_up(struct eval *e, const struct what_term *t, struct wait_
 	if (json_get(step, SPAN("code"), &value)) {
 		ret->state = HANDLE_REFUSED;
 		ret->code = json_text(value, eval_arena(e));
-	} else if (t->object == WHAT_MESSAGE && (ret->is_fresh || wait_is_open(e, t->id))) {
+	} else if (t->object == WHAT_MESSAGE &&
+		   (ret->is_fresh || waits_in_list(e->chain->open, e->chain->n_open, t->id))) {
 		ret->state = HANDLE_OPEN;
 	}
 }

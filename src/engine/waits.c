@@ -26,7 +26,7 @@ int64_t waits_about(enum what_object object, struct span type, struct span data)
 	return id;
 }
 
-static bool waits_in_list(const int64_t *v, unsigned n, int64_t id)
+bool waits_in_list(const int64_t *v, unsigned n, int64_t id)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (v[i] == id)

@@ -44,6 +44,8 @@ enum wait_turn {
 enum wait_turn waits_meet(const struct wait_plan *w, struct span type, struct span data,
 	int64_t time_us, bool runs, const struct tz *zone, struct span *ret_outcome,
 	int64_t *ret_until_us);
+/* Is the number one of those? */
+bool waits_in_list(const int64_t *v, unsigned n, int64_t id);
 /* Has the message left, or may it have?  In doubt counts: nothing of it can be withdrawn any more. */
 bool waits_is_handed_over(struct span type);
 /* Types that may mean something, for chain.awaits. */

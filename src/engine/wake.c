@@ -192,15 +192,6 @@ static bool wake_runs(const struct desk *d, const struct wait_plan *w, const str
 	       c->wake_us >= duration_add(w->until_us, w->span, desk_zone(d, c->shop));
 }
 
-/* Is the number one of those? */
-static bool wake_in_list(const int64_t *v, unsigned n, int64_t id)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (v[i] == id)
-			return true;
-	return false;
-}
-
 /* Is a message that expires now being handed over at this moment, or was it, and the chain is to hear of it?  It may have been
  * claimed just in time.  False: a question is open. */
 static bool wake_is_sending(
@@ -215,8 +206,8 @@ static bool wake_is_sending(
 		return true;
 	answer = ask_answered(d, &q);
 	for (size_t i = 0; answer && i < answer->n_messages; i++)
-		*ret |= wake_in_list(w->expires, w->n_expires, answer->messages[i].id) &&
-			wake_in_list(c->open, c->n_open, answer->messages[i].id);
+		*ret |= waits_in_list(w->expires, w->n_expires, answer->messages[i].id) &&
+			waits_in_list(c->open, c->n_open, answer->messages[i].id);
 	return answer != NULL;
 }
 
